@@ -89,6 +89,10 @@ class AfilnetUnreadableAnswerError(AfilnetError):
     """The answer has a form that is not known. The message shows its shape, never its values."""
 
 
+class AfilnetUnprovenReadError(AfilnetUnreadableAnswerError):
+    """``getcontacts`` succeeded with a null or absent result: that is no proof of an empty group."""
+
+
 class AfilnetOutcomeUnknownError(AfilnetError):
     """The request was sent and may have been applied, but no clear answer came back.
 

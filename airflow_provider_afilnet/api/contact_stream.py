@@ -1,0 +1,145 @@
+"""Read a ``getcontacts`` answer as it arrives, in constant memory, in every form that the contract lists.
+
+Contacts are handed out while the body is still coming, but none of them counts before :meth:`ContactStream.close` has
+seen the document end with a status of success.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ijson
+
+from airflow_provider_afilnet.api.answers import (
+    ContactRecord,
+    UnknownFormError,
+    check_status,
+    read_record,
+    unreadable,
+)
+from airflow_provider_afilnet.api.errors import AfilnetUnprovenReadError
+from airflow_provider_afilnet.api.methods import METHODS
+
+_METHOD = METHODS["getcontacts"]
+
+
+class ContactStream:
+    """Push parser of one answer: :meth:`feed` it bytes, then :meth:`close` it."""
+
+    def __init__(self) -> None:
+        self._ready: list[ContactRecord] = []
+        self._status: object = None
+        self._error: object = None
+        self._form = "absent"
+        self._parser: Any = ijson.basic_parse_coro(_events(self))
+
+    def feed(self, chunk: bytes) -> list[ContactRecord]:
+        """Parse the next bytes.
+
+        :return: the contacts that became complete.
+        :raises AfilnetUnreadableAnswerError: if the bytes are no JSON, or a contact has an unknown form.
+        """
+        try:
+            self._parser.send(chunk)
+        except (ijson.JSONError, UnicodeDecodeError):
+            raise unreadable(_METHOD, "something that is not JSON", passing=True) from None
+        except UnknownFormError as error:
+            raise unreadable(_METHOD, error.args[0]) from None
+        ready, self._ready = self._ready, []
+        return ready
+
+    def close(self) -> None:
+        """End the answer; returning means that it was whole and a success.
+
+        :raises AfilnetUnprovenReadError: if ``result`` was absent or null, which is no proof of an empty group.
+        :raises AfilnetError: the typed error the answer stands for, or one for a body that broke off.
+        """
+        try:
+            self._parser.close()
+        except (ijson.JSONError, UnicodeDecodeError):
+            raise unreadable(_METHOD, "a body that broke off", passing=True) from None
+        check_status(_METHOD, self._status, self._error)
+        if self._form in ("absent", "null"):
+            raise AfilnetUnprovenReadError(
+                f"getcontacts answered success with its result {self._form}, which is no proof of an empty group.",
+                method=_METHOD.name,
+                http_status=200,
+            )
+        if self._form not in ("list", "keyed"):
+            raise unreadable(_METHOD, self._form)
+
+
+@ijson.utils.coroutine  # type: ignore[untyped-decorator]
+def _events(stream: ContactStream) -> Any:
+    """Walk the document: the envelope here, its ``result`` in :func:`_contacts`, anything else skipped."""
+    event, _ = yield
+    if event != "start_map":
+        raise UnknownFormError("no object at the top")
+    while True:
+        event, name = yield
+        if event == "end_map":
+            break
+        name = name.lower()
+        event, value = yield
+        if name == "result" and event in ("start_array", "start_map"):
+            stream._form = "list" if event == "start_array" else "keyed"
+            yield from _contacts(stream, keyed=event == "start_map")
+        elif event in ("start_array", "start_map"):
+            yield from _skip()
+        elif name == "result":
+            stream._form = "null" if value is None else event
+        elif name == "status":
+            stream._status = value
+        elif name == "error":
+            stream._error = value
+    while True:
+        yield
+
+
+def _contacts(stream: ContactStream, *, keyed: bool) -> Any:
+    """The contacts of ``result``: items of a list, or values of an object keyed by contact id."""
+    key: str | None = None
+    while True:
+        event, value = yield
+        if event in ("end_array", "end_map"):
+            return
+        if keyed:
+            key = value
+            event, value = yield
+        if event != "start_map":
+            kinds = {"start_array": "list", "string": "text"}
+            raise UnknownFormError(f"{'an object' if keyed else 'a list'} of {kinds.get(event, event)}")
+        found = yield from _object(depth=2)
+        stream._ready.append(read_record(found, key))
+
+
+def _object(depth: int) -> Any:
+    """One JSON object; nested ones (``fields``) to the given depth."""
+    found: dict[str, Any] = {}
+    while True:
+        event, value = yield
+        if event == "end_map":
+            return found
+        name = value
+        event, value = yield
+        if event == "start_map":
+            if depth == 1:
+                raise UnknownFormError("objects nested too deeply")
+            value = yield from _object(depth - 1)
+        elif event == "start_array":
+            event, _ = yield
+            if event != "end_array":
+                raise UnknownFormError(f"a list inside a contact, under {name if name.isalpha() else 'a key'}")
+            value = []
+        found[name] = value
+
+
+def _skip() -> Any:
+    """Whatever the envelope holds besides: read past it."""
+    depth = 1
+    while depth:
+        event, _ = yield
+        if event in ("start_map", "start_array"):
+            depth += 1
+        elif event in ("end_map", "end_array"):
+            depth -= 1

@@ -1,0 +1,261 @@
+"""What a client needs to know: where, who, how. Read once and strictly from the fields of a connection."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
+
+from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
+
+ApiStyle = Literal["post", "get", "basic", "basic-get"]
+STYLES: Final[tuple[str, ...]] = get_args(ApiStyle)
+DOCUMENTED_STYLES: Final[tuple[str, ...]] = (*STYLES, "soap", "json")
+
+DEFAULT_BASE_URL: Final = "https://www.afilnet.com"
+DEFAULT_TIMEOUT: Final = 60.0
+DEFAULT_MAX_CONNECTIONS: Final = 4
+DEFAULT_MAX_REQUESTS_PER_SECOND: Final = 20.0
+
+KNOWN_EXTRAS: Final[tuple[str, ...]] = (
+    "api_style",
+    "timeout",
+    "max_connections",
+    "max_requests_per_second",
+    "ca_bundle",
+    "api_facts",
+    "wsdl_url",
+    "json_url",
+    "token_url",
+    "client_id",
+    "client_secret",
+    "grant_type",
+    "scope",
+    "allow_insecure_http",
+)
+"""Every extra that a connection may hold; those of the SOAP and OAuth styles are reserved until these styles land."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiFacts:
+    """What is known of the live service where its documents are silent; ``None`` means unknown.
+
+    :param bulk_dedupes: ``addcontactlist`` skips contacts that are there already.
+    :param modify_merges: ``modifycontact`` keeps the fields that are not sent.
+    :param creategroup_returns_id: ``creategroup`` answers the new group's id.
+    """
+
+    bulk_dedupes: bool | None = None
+    modify_merges: bool | None = None
+    creategroup_returns_id: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Everything a client needs. The password never shows in ``repr``.
+
+    :param user: Afilnet user or e-mail.
+    :param password: its password.
+    :param base_url: scheme, host and port, without a path.
+    :param style: how a call is put on the wire.
+    :param timeout: seconds to wait for a connection, and for the next byte of an answer.
+    :param max_connections: calls under way at once in bulk work.
+    :param max_requests_per_second: pace of bulk work; 0 means no limit.
+    :param ca_bundle: path of a PEM file that replaces the built-in certificate authorities.
+    :param facts: what is known of the live service.
+    """
+
+    user: str = field(repr=False)
+    password: str = field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    style: ApiStyle = "post"
+    timeout: float = DEFAULT_TIMEOUT
+    max_connections: int = DEFAULT_MAX_CONNECTIONS
+    max_requests_per_second: float = DEFAULT_MAX_REQUESTS_PER_SECOND
+    ca_bundle: str | None = None
+    facts: ApiFacts = ApiFacts()
+
+
+def read_settings(
+    *,
+    host: str | None,
+    schema: str | None = None,
+    port: int | None = None,
+    login: str | None,
+    password: str | None,
+    extra: Mapping[str, Any] | None = None,
+    name: str = "The Afilnet connection",
+) -> ClientSettings:
+    """Read the fields of a connection strictly; ``None`` counts as absent everywhere.
+
+    :param name: what messages call the connection, such as ``Connection 'afilnet_default'``.
+    :raises AfilnetConfigurationError: naming the field and the way out.
+    """
+    extra = {key: value for key, value in (extra or {}).items() if value is not None}
+    unknown = sorted(set(extra) - set(KNOWN_EXTRAS))
+    if unknown:
+        raise AfilnetConfigurationError(
+            f"{name} has the unknown extra{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}; "
+            f"remove it, or use one of: {', '.join(KNOWN_EXTRAS)}."
+        )
+    if not (login or "").strip():
+        raise AfilnetConfigurationError(f"{name} has no login: put the Afilnet user or e-mail there.")
+    if not password:
+        raise AfilnetConfigurationError(f"{name} has no password: put the Afilnet password there.")
+    assert login is not None
+    insecure = read_bool(extra.get("allow_insecure_http", False), f"{name}: extra 'allow_insecure_http'")
+    return ClientSettings(
+        user=login.strip(),
+        password=password,
+        base_url=_read_base_url(host, schema, port, allow_insecure_http=insecure, name=name),
+        style=_read_style(extra.get("api_style", "post"), name),
+        timeout=_read_number(extra.get("timeout", DEFAULT_TIMEOUT), f"{name}: extra 'timeout'", above=0),
+        max_connections=_read_integer(
+            extra.get("max_connections", DEFAULT_MAX_CONNECTIONS), f"{name}: extra 'max_connections'", 1, 64
+        ),
+        max_requests_per_second=_read_number(
+            extra.get("max_requests_per_second", DEFAULT_MAX_REQUESTS_PER_SECOND),
+            f"{name}: extra 'max_requests_per_second'",
+        ),
+        ca_bundle=_read_path(extra.get("ca_bundle"), f"{name}: extra 'ca_bundle'"),
+        facts=_read_facts(extra.get("api_facts"), name),
+    )
+
+
+def read_bool(value: object, what: str) -> bool:
+    """Read true or false, also as text (connection forms and templates hand over text)."""
+    if isinstance(value, bool):
+        return value
+    text = value.strip().lower() if isinstance(value, str) else None
+    if text in ("true", "false"):
+        return text == "true"
+    raise AfilnetConfigurationError(f"{what} must be true or false, not {value!r}.")
+
+
+def _read_number(value: object, what: str, *, above: float | None = None) -> float:
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0 or (above is not None and number <= above):
+        wanted = "a number above 0" if above is not None else "a number of 0 (no limit) or more"
+        raise AfilnetConfigurationError(f"{what} must be {wanted}, not {value!r}.")
+    return number
+
+
+def _read_integer(value: object, what: str, lowest: int, highest: int) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise AfilnetConfigurationError(f"{what} must be a whole number from {lowest} to {highest}, not {value!r}.")
+    return value
+
+
+def _read_path(value: object, what: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise AfilnetConfigurationError(
+            f"{what} must be the path of a PEM file; certificate checks cannot be turned off."
+        )
+    return value
+
+
+def _read_style(value: object, name: str) -> ApiStyle:
+    for style in get_args(ApiStyle):
+        if value == style:
+            return style  # type: ignore[no-any-return]
+    if value in DOCUMENTED_STYLES:
+        raise AfilnetConfigurationError(
+            f"{name}: api_style {value!r} is not supported by this version; use one of: {', '.join(STYLES)}."
+        )
+    raise AfilnetConfigurationError(f"{name}: api_style must be one of {', '.join(STYLES)}, not {value!r}.")
+
+
+def _read_facts(value: object, name: str) -> ApiFacts:
+    if value is None or value == "":
+        return ApiFacts()
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise AfilnetConfigurationError(f"{name}: extra 'api_facts' is not valid JSON.") from None
+    known = tuple(ApiFacts.__slots__)
+    if not isinstance(value, Mapping):
+        raise AfilnetConfigurationError(f"{name}: extra 'api_facts' must be an object with {', '.join(known)}.")
+    unknown = sorted(set(value) - set(known))
+    if unknown:
+        raise AfilnetConfigurationError(
+            f"{name}: extra 'api_facts' has the unknown name {unknown[0]!r}; known are {', '.join(known)}."
+        )
+    return ApiFacts(
+        **{fact: read_bool(value[fact], f"{name}: api_facts {fact!r}") for fact in known if value.get(fact) is not None}
+    )
+
+
+def _read_base_url(
+    host: str | None, schema: str | None, port: int | None, *, allow_insecure_http: bool, name: str
+) -> str:
+    host = (host or "").strip()
+    if not host:
+        if schema or port:
+            raise AfilnetConfigurationError(
+                f"{name} has a schema or a port but no host: name the host too, or leave all three empty for "
+                f"{DEFAULT_BASE_URL}."
+            )
+        return DEFAULT_BASE_URL
+    unusable = AfilnetConfigurationError(
+        f"{name}: the host cannot be used; give a base URL such as {DEFAULT_BASE_URL} or http://127.0.0.1:8765, "
+        "without user, path or query."
+    )
+    if "://" not in host:
+        # A bare IPv6 address needs its brackets before a port can follow it.
+        host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+        host = f"{(schema or '').strip() or 'https'}://{host}"
+    try:
+        parts = urlsplit(host)
+        own_port = parts.port
+    except ValueError:
+        raise unusable from None
+    scheme = parts.scheme.lower()
+    if scheme not in ("http", "https"):
+        raise AfilnetConfigurationError(f"{name}: the scheme must be https (or http), not {parts.scheme!r}.")
+    hostname = parts.hostname or ""
+    if (
+        not hostname
+        or any(ch.isspace() or ch in '\\"<>^`{}|%' for ch in hostname)
+        or parts.username is not None
+        or parts.password is not None
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise unusable
+    if own_port is not None and port is not None and own_port != port:
+        raise AfilnetConfigurationError(
+            f"{name}: the host names port {own_port} and the port field {port}; keep one of them."
+        )
+    number = own_port if own_port is not None else port
+    if number is not None and not (isinstance(number, int) and 1 <= number <= 65535):
+        raise AfilnetConfigurationError(f"{name}: port {number!r} is not a port; give a number from 1 to 65535.")
+    if scheme == "http" and not allow_insecure_http and not is_loopback(hostname):
+        raise AfilnetConfigurationError(
+            f"{name}: plain http would send the password unencrypted to {hostname!r}; use https, or set the extra "
+            "'allow_insecure_http' to true if you accept that."
+        )
+    shown = f"[{hostname}]" if ":" in hostname else hostname
+    return f"{scheme}://{shown}" + (f":{number}" if number is not None else "")
+
+
+def is_loopback(hostname: str) -> bool:
+    """Whether the name can only mean this machine."""
+    if hostname.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False

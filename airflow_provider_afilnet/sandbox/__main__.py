@@ -1,0 +1,84 @@
+"""``python -m airflow_provider_afilnet.sandbox``: a local Afilnet until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sqlite3
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+
+from airflow_provider_afilnet.sandbox.dialect import parse_dialect
+from airflow_provider_afilnet.sandbox.faults import parse_fault
+from airflow_provider_afilnet.sandbox.server import Sandbox
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_afilnet.sandbox", description="A local Afilnet to try and to test against."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8765, help="port to listen on; 0 picks a free one")
+    parser.add_argument("--user", default="demo", help="user of the account (default: demo)")
+    parser.add_argument("--password", default="demo", help="password of the account (default: demo)")
+    parser.add_argument("--database", metavar="FILE", help="SQLite file that keeps the state (default: memory)")
+    parser.add_argument(
+        "--dialect", nargs="+", default=[], action="extend", metavar="FIELD=VALUE", help="such as contacts=keyed"
+    )
+    parser.add_argument(
+        "--fault",
+        nargs="+",
+        default=[],
+        action="extend",
+        metavar="KIND[:KEY=VALUE,...]",
+        help="such as rate_limited:retry_after=1,every=10; several methods or keys are parted by /",
+    )
+    parser.add_argument("--latency", type=float, metavar="SECONDS", help="delay of every answer")
+    return parser
+
+
+def _announcement(sandbox: Sandbox) -> str:
+    # The password stays out of a line that may end in a log.
+    connection = {"conn_type": "afilnet", "host": sandbox.url, "login": sandbox.user, "password": "<the password>"}
+    variable = f"AIRFLOW_CONN_AFILNET_DEFAULT='{json.dumps(connection)}'"
+    return f"Afilnet sandbox on {sandbox.url} - connection for Airflow: {variable}\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; answers the exit code."""
+    options = _parser().parse_args(arguments)
+    warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        sandbox = Sandbox(
+            user=options.user,
+            password=options.password,
+            host=options.host,
+            port=options.port,
+            dialect=parse_dialect(options.dialect),
+            path=options.database,
+        )
+        for text in options.fault:
+            sandbox.fail(**parse_fault(text))
+        if options.latency:
+            sandbox.fail("latency", seconds=options.latency)
+        sandbox.start()
+    except (ValueError, OSError, sqlite3.Error) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        sys.stdout.write(_announcement(sandbox))
+        sys.stdout.flush()
+        ended.wait()
+    finally:
+        sandbox.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

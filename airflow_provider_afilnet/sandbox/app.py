@@ -1,0 +1,317 @@
+"""The sandbox as a Starlette application: addresses, sign-in, the common checks, and the faults on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from airflow_provider_afilnet.api.methods import METHODS
+from airflow_provider_afilnet.sandbox import answers
+from airflow_provider_afilnet.sandbox.calls import Call, CallLog
+from airflow_provider_afilnet.sandbox.dialect import Dialect
+from airflow_provider_afilnet.sandbox.faults import KINDS, Fault, Faults
+from airflow_provider_afilnet.sandbox.operations import (
+    OPERATIONS,
+    Operation,
+    RefusedError,
+    getcontact,
+    getcontacts,
+    parse_rows,
+)
+from airflow_provider_afilnet.sandbox.store import Store
+
+TRANSPORT: Final = "afilnet.transport"
+"""Where the server puts the connection's transport into the ASGI scope, so that a fault can close it."""
+
+LONGEST_URL: Final = 4_000
+"""Characters of a whole GET address; a longer one is answered with HTTP 414."""
+
+_JSON = "application/json"
+_HTML = "<!DOCTYPE html><html><head><title>Afilnet</title></head><body><h1>Maintenance</h1></body></html>"
+_CLASSES = frozenset(method.api_class for method in METHODS.values())
+
+
+@dataclass(slots=True)
+class Account:
+    """Who may sign in, and the credit that ``getbalance`` answers."""
+
+    password: str
+    balance: float
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that the application and :class:`Sandbox` share."""
+
+    store: Store
+    dialect: Dialect
+    accounts: dict[str, Account] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    log: CallLog = field(default_factory=CallLog)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _StoppingError(Exception):
+    """The sandbox ends while a call waits."""
+
+
+class _NoSignInError(RefusedError):
+    """A call to the Basic address without a user or a password."""
+
+
+class _Dropped(Response):
+    """No answer: the connection is closed without a byte."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[TRANSPORT].close()
+        # The server would answer 500 if the application ended before it has noticed.
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def create_app(state: State) -> Starlette:
+    """The application that serves ``state``."""
+
+    async def http(request: Request) -> Response:
+        return await _serve(state, request, basic=False)
+
+    async def basic(request: Request) -> Response:
+        return await _serve(state, request, basic=True)
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    routes = [Route("/_sandbox/health", health)]
+    for path, endpoint in (("/api/http", http), ("/api/basic", basic)):
+        routes += [Route(path + end, endpoint, methods=["GET", "POST"]) for end in ("/", "")]
+    return Starlette(routes=routes)
+
+
+async def _serve(state: State, request: Request, *, basic: bool) -> Response:
+    is_get = request.method != "POST"
+    style = ("basic-get" if is_get else "basic") if basic else ("get" if is_get else "post")
+    params = _pairs(request.scope["query_string"]) if is_get else await _posted(request)
+    call = state.log.arrived(params.get("method", ""), style, params)
+    try:
+        if is_get and len(str(request.url)) > LONGEST_URL:
+            response = Response(status_code=414)
+        else:
+            user = _sign_in(
+                state, _basic_pair(request) if basic else (params.get("user"), params.get("password")), basic
+            )
+            response = await _answer(state, call, user, params)
+    except _NoSignInError as refused:
+        response = _refusal(state, call, refused.code, status=401)
+        response.headers["WWW-Authenticate"] = 'Basic realm="Afilnet"'
+    except RefusedError as refused:
+        response = _refusal(state, call, refused.code)
+    except _StoppingError:
+        response = _Dropped()
+    if not isinstance(response, _Dropped):
+        call.status = response.status_code
+    return response
+
+
+def _refusal(state: State, call: Call, code: str, *, status: int = 200) -> Response:
+    call.error = code
+    return Response(answers.error(code, state.dialect), status, media_type=_JSON)
+
+
+# Parameters and sign-in
+
+
+def _pairs(text: bytes) -> dict[str, str]:
+    return dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+async def _posted(request: Request) -> dict[str, str]:
+    """The parameters in the body. Those in the address do not count: a password does not belong there."""
+    kind = request.headers.get("content-type", "")
+    body = await request.body()
+    if kind.startswith("application/x-www-form-urlencoded"):
+        return _pairs(body)
+    if not kind.startswith("multipart/form-data"):
+        return {}
+    message = message_from_bytes(b"Content-Type: " + kind.encode("latin-1") + b"\r\n\r\n" + body, policy=policy.HTTP)
+    params: dict[str, str] = {}
+    for part in message.iter_parts():
+        name, value = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes):
+            params[name] = value.decode("utf-8", "replace")
+    return params
+
+
+def _basic_pair(request: Request) -> tuple[str | None, str | None]:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    try:
+        user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None, None
+    return (user, password) if scheme.lower() == "basic" else (None, None)
+
+
+def _sign_in(state: State, pair: tuple[str | None, str | None], basic: bool) -> str:
+    """The user, when the password is the right one."""
+    user, password = pair
+    missing = _NoSignInError if basic else RefusedError
+    if not user:
+        raise missing("MISSING_USER")
+    if not password:
+        raise missing("MISSING_PASSWORD")
+    account = state.accounts.get(user)
+    if account is None or account.password != password:
+        raise RefusedError("INCORRECT_USER_PASSWORD")
+    return user
+
+
+def _check(params: Mapping[str, str]) -> str:
+    """The method, when class, method and every parameter are there."""
+    api_class, name = params.get("class"), params.get("method")
+    if not api_class:
+        raise RefusedError("MISSING_CLASS")
+    if api_class not in _CLASSES:
+        raise RefusedError("INCORRECT_CLASS")
+    if not name:
+        raise RefusedError("MISSING_METHOD")
+    if name not in METHODS or METHODS[name].api_class != api_class:
+        raise RefusedError("INCORRECT_METHOD")
+    if not all(params.get(param) for param in METHODS[name].params):
+        raise RefusedError("MISSING_COMPULSORY_PARAM")
+    return name
+
+
+# The method and its faults
+
+
+async def _answer(state: State, call: Call, user: str, params: Mapping[str, str]) -> Response:
+    method = _check(params)
+    rows = parse_rows(method, params)
+    keys = _added_keys(state, call, user, params, rows)
+    met = state.faults.meeting(method, keys)
+    for fault in met:
+        if fault.kind == "latency":
+            await _pause(state, fault)
+    lost: set[str] = set().union(*(fault.detail["keys"] for fault in met if fault.kind == "lose_row"))
+    operation = Operation(state.store, state.dialect, user, state.accounts[user].balance, params, rows, lost)
+    ending = next((fault for fault in met if KINDS[fault.kind].ends), None)
+    if ending is None:
+        return _streamed(_apply(call, operation, met))
+    return await _faulty(state, call, operation, ending, met)
+
+
+def _added_keys(
+    state: State, call: Call, user: str, params: Mapping[str, str], rows: list[dict[str, str]] | None
+) -> list[str]:
+    """The keys of the rows that the call wants to add, which the log counts."""
+    if call.method not in ("addcontact", "addcontactlist"):
+        return []
+    if call.method == "addcontactlist":
+        call.params = {**call.params, "rows": len(rows or ())}
+    group = state.store.group(params["idgroup"])
+    if group is None or group.account != user:
+        return []
+    keys = [row.get(group.type, "") for row in rows or ()]
+    state.log.received(group.id, keys)
+    return keys
+
+
+def _apply(call: Call, operation: Operation, met: list[Fault]) -> Iterator[str]:
+    """Carry the call out now; the body of the answer, in parts that are made while they are taken."""
+    if call.method == "getcontacts":
+        body = _contacts(operation, met)
+    elif call.method == "getcontact":
+        body = iter([getcontact(operation)])
+    else:
+        with operation.store.transaction():
+            body = iter([answers.success(OPERATIONS[call.method](operation), operation.dialect)])
+    call.applied = True
+    return body
+
+
+def _contacts(operation: Operation, met: list[Fault]) -> Iterator[str]:
+    """The contacts as the faults that lie about them let them be seen."""
+    moment, limit, hidden = operation.store.now(), None, frozenset[str]()
+    for fault in met:
+        if fault.kind == "capped_read":
+            limit = int(fault.detail["limit"])
+        elif fault.kind == "hide":
+            hidden |= fault.detail["keys"]
+        elif fault.kind == "stale_read":
+            seconds = fault.detail["seconds"]
+            moment = fault.since if seconds is None else operation.store.seconds_ago(seconds)
+    return getcontacts(operation, moment=moment, limit=limit, hidden=hidden)
+
+
+def _streamed(body: Iterator[str]) -> Response:
+    first, second = next(body), next(body, None)
+    if second is None:
+        return Response(first, media_type=_JSON)
+
+    async def parts() -> AsyncIterator[str]:
+        yield first + second
+        for part in body:
+            yield part
+            # Sending to a quick reader never waits, and the other calls want their turn.
+            await asyncio.sleep(0)
+
+    return StreamingResponse(parts(), media_type=_JSON)
+
+
+async def _pause(state: State, fault: Fault) -> None:
+    try:
+        await asyncio.wait_for(state.stopping.wait(), fault.detail["seconds"])
+    except TimeoutError:
+        return
+    raise _StoppingError
+
+
+async def _faulty(state: State, call: Call, operation: Operation, fault: Fault, met: list[Fault]) -> Response:
+    """The answer to a call whose outcome ``fault`` decides."""
+    detail = fault.detail
+    match fault.kind:
+        case "late":
+            # The server does not cancel a call whose client has gone.
+            await _pause(state, fault)
+            return _streamed(_apply(call, operation, met))
+        case "drop_before":
+            return _Dropped()
+        case "drop_after":
+            _apply(call, operation, met)
+            return _Dropped()
+        case "html":
+            if detail["applied"]:
+                _apply(call, operation, met)
+            return Response(_HTML, media_type="text/html")
+        case "garbled":
+            whole = answers.success(None, state.dialect)
+            if detail["applied"]:
+                whole = "".join(_apply(call, operation, met))
+            return Response(whole[: len(whole) // 2], media_type=_JSON)
+        case "null_read" | "absent_read":
+            operation.group()
+            call.applied = True
+            result = None if fault.kind == "null_read" else answers.ABSENT
+            return Response(answers.success(result, state.dialect), media_type=_JSON)
+        case "redirect":
+            return Response(status_code=307, headers={"Location": str(detail["location"])})
+        case "http_500" | "rate_limited":
+            wait = detail["retry_after"]
+            headers = {} if wait is None else {"Retry-After": str(wait)}
+            return Response(status_code=int(detail.get("status", 429)), headers=headers)
+        case _:
+            # error, refuse_row, too_large
+            if detail["code"] is None:
+                return Response(status_code=int(detail["status"]))
+            raise RefusedError(str(detail["code"]))

@@ -1,0 +1,209 @@
+"""Faults on demand: which there are, when one hits a call, and how one is written on the command line."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_afilnet.api.methods import GROUP_METHODS, METHODS
+
+_REQUIRED: Final = object()
+_READ = ("getcontacts",)
+_BULK = ("addcontactlist",)
+_NUMBERS: Final = frozenset({"seconds", "limit", "rows", "status", "retry_after"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: the methods that it can hit, what tells more about it (name to default), and what it does.
+
+    ``ends``: it decides the outcome of the call, so at most one such fault hits a call, the one that was set first.
+    """
+
+    detail: Mapping[str, Any]
+    methods: tuple[str, ...] = tuple(METHODS)
+    ends: bool = True
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    # The answer comes `seconds` later.
+    "latency": Kind({"seconds": _REQUIRED}, ends=False),
+    # An HTTP error before anything is done; `retry_after` in seconds.
+    "http_500": Kind({"status": 500, "retry_after": None}),
+    "rate_limited": Kind({"retry_after": None}),
+    # An HTML page with HTTP 200, a JSON answer that ends in the middle; `applied`: the write has been done.
+    "html": Kind({"applied": False}),
+    "garbled": Kind({"applied": True}),
+    # The connection is closed without an answer, before or after the write.
+    "drop_before": Kind({}),
+    "drop_after": Kind({}),
+    # The write is applied only after `seconds`, even if the client has gone, and answered only then.
+    "late": Kind({"seconds": _REQUIRED}),
+    # The API's error `code` instead of doing it.
+    "error": Kind({"code": _REQUIRED}),
+    "redirect": Kind({"location": _REQUIRED}),
+    # Reads that lie: the first `limit` contacts only, null, no result, an old state, without the contacts of `keys`.
+    "capped_read": Kind({"limit": 1000}, _READ, ends=False),
+    "null_read": Kind({}, _READ),
+    "absent_read": Kind({}, _READ),
+    # As of when the fault was set, or as it was `seconds` before the read.
+    "stale_read": Kind({"seconds": None}, _READ, ends=False),
+    "hide": Kind({"keys": _REQUIRED}, _READ, ends=False),
+    # A batch that holds one of `keys` is answered with `code`, and nothing of it is stored.
+    "refuse_row": Kind({"keys": _REQUIRED, "code": "INCORRECT_CONTACTS"}, _BULK),
+    # A row with one of `keys` is not stored although the answer reports success.
+    "lose_row": Kind({"keys": _REQUIRED}, ("addcontact", "addcontactlist"), ends=False),
+    # A batch of more than `rows` rows is answered with HTTP `status`, or with HTTP 200 and the error `code`.
+    "too_large": Kind({"rows": _REQUIRED, "status": 413, "code": None}, _BULK),
+}
+"""Every kind of fault by name."""
+
+
+@dataclass(eq=False)
+class Fault:
+    """One fault that was set. ``hits``: how many calls it has hit so far."""
+
+    kind: str
+    methods: tuple[str, ...]
+    detail: Mapping[str, Any]
+    first: int | None = None
+    count: int | None = None
+    every: int = 1
+    after: int = 0
+    probability: float | None = None
+    since: int = 0
+    hits: int = 0
+    _matches: int = field(default=0, repr=False)
+    # Seeded, so that a test with a probability does the same each time.
+    _random: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
+    _remove: Callable[[Fault], None] | None = field(default=None, repr=False)
+
+    def remove(self) -> None:
+        """This fault hits no further call."""
+        if self._remove is not None:
+            self._remove(self)
+
+    def _matching(self, method: str, keys: Collection[str]) -> bool:
+        if method not in self.methods:
+            return False
+        if self.kind in ("refuse_row", "lose_row"):
+            return not self.detail["keys"].isdisjoint(keys)
+        if self.kind == "too_large":
+            return len(keys) > int(self.detail["rows"])
+        return True
+
+    def meets(self, method: str, keys: Collection[str]) -> bool:
+        """Whether the fault hits this call, which is counted. ``keys``: the rows' keys of a call that adds."""
+        if not self._matching(method, keys):
+            return False
+        self._matches += 1
+        number = self._matches - self.after
+        if number < 1 or number % self.every or (self.first is not None and number > self.first):
+            return False
+        if self.count is not None and self.hits >= self.count:
+            return False
+        if self.probability is not None and self._random.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+class Faults:
+    """The faults of one sandbox. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        kind: str,
+        *,
+        methods: str | Iterable[str] | None,
+        detail: Mapping[str, Any],
+        since: int,
+        **when: Any,
+    ) -> Fault:
+        """Set a fault; ``since`` is the store's moment of now, and ``when`` goes to :class:`Fault` as it is."""
+        fault = Fault(kind, *_checked(kind, methods, detail), since=since, _remove=self._remove, **when)
+        for name, least in (("every", 1), ("count", 1), ("first", 1), ("after", 0)):
+            number = getattr(fault, name)
+            if number is not None and (not isinstance(number, int) or number < least):
+                raise ValueError(f"{name} of a fault must be a whole number from {least}, not {number!r}")
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def _remove(self, fault: Fault) -> None:
+        with self._lock:
+            if fault in self._faults:
+                self._faults.remove(fault)
+
+    def clear(self) -> None:
+        """Take every fault away."""
+        with self._lock:
+            self._faults.clear()
+
+    def meeting(self, method: str, keys: Collection[str]) -> list[Fault]:
+        """The faults that hit this call, in the order in which they were set."""
+        met: list[Fault] = []
+        with self._lock:
+            ended = False
+            for fault in self._faults:
+                ends = KINDS[fault.kind].ends
+                if not (ends and ended) and fault.meets(method, keys):
+                    met.append(fault)
+                    ended = ended or ends
+        return met
+
+
+def _checked(
+    kind: str, methods: str | Iterable[str] | None, detail: Mapping[str, Any]
+) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    if kind not in KINDS:
+        raise ValueError(f"There is no fault {kind!r}; the faults are {', '.join(KINDS)}")
+    known = KINDS[kind]
+    if unknown := set(detail) - set(known.detail):
+        raise ValueError(f"The fault {kind} knows no {', '.join(sorted(unknown))}")
+    full = {**known.detail, **detail}
+    if missing := [name for name, value in full.items() if value is _REQUIRED]:
+        raise ValueError(f"The fault {kind} needs {', '.join(missing)}")
+    for name in full.keys() & _NUMBERS:
+        if full[name] is not None and not isinstance(full[name], int | float):
+            raise ValueError(f"{name} of the fault {kind} must be a number, not {full[name]!r}")
+    if "keys" in full:
+        keys = full["keys"]
+        full["keys"] = frozenset([keys] if isinstance(keys, str) else keys)
+    if methods is None:
+        chosen = tuple(method for method in GROUP_METHODS if method in known.methods)
+    else:
+        chosen = (methods,) if isinstance(methods, str) else tuple(methods)
+        if wrong := [method for method in chosen if method not in known.methods]:
+            raise ValueError(f"The fault {kind} cannot hit {', '.join(wrong)}; it may hit {', '.join(known.methods)}")
+    return chosen, full
+
+
+def parse_fault(text: str) -> dict[str, Any]:
+    """The arguments of ``Sandbox.fail`` for ``KIND[:key=value,…]``; ``methods`` and ``keys`` are parted by ``/``."""
+    kind, _, rest = text.partition(":")
+    arguments: dict[str, Any] = {"kind": kind}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or name == "kind":
+            raise ValueError(f"A fault is written KIND:key=value,key=value, not {text!r}")
+        arguments[name] = value.split("/") if name in ("methods", "keys") else _parsed(value)
+    return arguments
+
+
+def _parsed(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,87 @@
+"""The command line as a process, and what importing the package costs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from airflow_provider_afilnet.sandbox import Sandbox
+
+COMMAND = [sys.executable, "-m", "airflow_provider_afilnet.sandbox"]
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_a_signal(tmp_path, number):
+    arguments = ["--port", "0", "--user", "me", "--password", "pw-secret", "--database", str(tmp_path / "a.db")]
+    arguments += ["--dialect", "contacts=keyed", "numbers=number", "--fault", "error:code=X,methods=deletegroup"]
+    arguments += ["--latency", "0.05"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+        connection = json.loads(re.search(r"AIRFLOW_CONN_AFILNET_DEFAULT='(.*)'", line)[1])
+        assert (connection["host"], connection["login"], connection["conn_type"]) == (url, "me", "afilnet")
+
+        def ask(method, **params):
+            data = {"user": "me", "password": "pw-secret", "class": "group", "method": method, **params}
+            return requests.post(f"{url}/api/http/", data=data, timeout=5).json()
+
+        gid = ask("creategroup", name="g", type="mobile", fields="mobile")["result"]
+        ask("addcontact", idgroup=gid, contact="mobile:34600000000")
+        assert (gid, ask("getcontacts", idgroup=gid)["result"]) == (1000, {"100001": {"mobile": 34600000000}})
+        assert ask("deletegroup", idgroup=gid)["error"] == "X"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, out, err) == (0, "", "")
+        assert "pw-secret" not in line
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dialect", "contacts=round"], "contacts cannot be 'round'"),
+        (["--dialect", "shape=flat"], "no dialect field 'shape'"),
+        (["--fault", "fire"], "no fault 'fire'"),
+        (["--fault", "latency"], "needs seconds"),
+        (["--fault", "latency:seconds=x"], "must be a number"),
+        (["--database", "/nowhere/at/all.db"], "unable to open database file"),
+        (["--port", "x"], "invalid int value"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    done = subprocess.run([*COMMAND, "--port", "0", *arguments], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_port_that_is_taken(box):
+    done = subprocess.run([*COMMAND, "--port", str(box.port)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "in use" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_listening_for_others_warns():
+    with pytest.warns(UserWarning, match="everybody"), Sandbox(host="0.0.0.0") as sandbox:
+        assert requests.get(f"http://127.0.0.1:{sandbox.port}/_sandbox/health", timeout=5).ok
+
+
+def test_importing_the_package_loads_no_server():
+    code = (
+        "import sys, airflow_provider_afilnet.sandbox as s; print([m for m in ('uvicorn', 'starlette', 'sqlite3',"
+        " 'airflow') if m in sys.modules]); s.Sandbox, s.Dialect, s.Fault; print('airflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "False"]

@@ -1,0 +1,317 @@
+"""Carry out a planned round: batches of additions, single updates, replacements and deletions over bounded connections.
+
+Every call ends in one recorded outcome. Nothing whose outcome is unknown is sent again here: the next read decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import quote_plus
+
+from airflow_provider_afilnet.api.calls import build_call, contact_text, contacts_json, is_text_safe
+from airflow_provider_afilnet.api.client import AsyncAfilnetClient
+from airflow_provider_afilnet.api.errors import (
+    AfilnetAccessError,
+    AfilnetConfigurationError,
+    AfilnetConnectionError,
+    AfilnetCredentialsError,
+    AfilnetError,
+    AfilnetExistsError,
+    AfilnetNotFoundError,
+    AfilnetOutcomeUnknownError,
+    AfilnetRateLimitedError,
+    AfilnetTooLargeError,
+)
+from airflow_provider_afilnet.api.styles import GET_LIMIT, put_on_wire
+from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetStoppedError
+from airflow_provider_afilnet.refresh.options import RefreshOptions
+from airflow_provider_afilnet.refresh.pace import Pace, StopFlag
+from airflow_provider_afilnet.refresh.report import ReportFolder
+from airflow_provider_afilnet.refresh.store import Op, Store
+
+T = TypeVar("T")
+
+_HOPELESS: Final = 20
+"""A batch of so many contacts or more that are all refused one by one ends the additions of the run."""
+
+
+class Outcome(NamedTuple):
+    """What became of one call: a state of :class:`~airflow_provider_afilnet.refresh.store.Op`, and a code."""
+
+    state: str
+    code: str | None = None
+    too_large: bool = False
+
+
+def _never_applied(error: AfilnetError) -> bool:
+    """The server refused to look at it, or was not reached: the same call may go again in place, whatever it is."""
+    return error.retryable and isinstance(error, (AfilnetRateLimitedError, AfilnetConnectionError))
+
+
+def _passing(error: AfilnetError) -> bool:
+    return error.retryable
+
+
+class Applier:
+    """Writes to one group.
+
+    Counters tell the next read what to expect: ``added`` acknowledged additions, ``deleted`` contacts that are
+    certainly or possibly gone, since they were last reset.
+    """
+
+    def __init__(
+        self,
+        client: AsyncAfilnetClient,
+        group_id: str,
+        store: Store,
+        options: RefreshOptions,
+        pace: Pace,
+        stop: StopFlag,
+        report: ReportFolder,
+    ) -> None:
+        self._client = client
+        self._group_id = group_id
+        self._store = store
+        self._options = options
+        self._pace = pace
+        self._stop = stop
+        self._report = report
+        self._batch_size = options.batch_size
+        self._fatal: BaseException | None = None
+        self.added = 0
+        self.deleted = 0
+        self.done = 0
+
+    async def create_columns(self, names: Iterable[str]) -> None:
+        """Add columns to the group; an unclear answer is settled by looking at the columns."""
+        for name in names:
+            self._stop.check()
+            await self._pace.turn()
+            try:
+                await self._client.call("addcolumntogroup", idgroup=self._group_id, field=name)
+            except AfilnetOutcomeUnknownError:
+                from airflow_provider_afilnet.api.answers import read_columns
+
+                columns = read_columns(await self.read("getgroupcolumns", idgroup=self._group_id))
+                if name.lower() not in (column.lower() for column in columns):
+                    raise
+
+    async def read(self, method: str, **params: object) -> object:
+        """One reading call, repeated in place while its errors pass."""
+        return await self._pace.patiently(lambda: self._client.call(method, **params), _passing)
+
+    # --- additions ---
+
+    async def probe(self, total: int, tries: int = 3) -> list[tuple[Op, Outcome]]:
+        """Send up to three of the planned additions one at a time by ``addcontact``, spread over the plan.
+
+        Contacts that ``addcontact`` cannot carry are passed over.
+        """
+        found = []
+        spread = sorted({total * part // tries for part in range(tries)})
+        for op in self._candidates(spread, total):
+            outcome = await self._write(
+                "addcontact", _never_applied, contact=contact_text(op.contact, method="addcontact")
+            )
+            if outcome.state == "refused" and outcome.code == "CONTACT_EXISTS":
+                outcome = Outcome("exists", outcome.code)
+            self._record([op], outcome)
+            found.append((op, outcome))
+        return found
+
+    def _candidates(self, offsets: list[int], total: int) -> list[Op]:
+        """One addition at or after each offset that the text form can carry."""
+        chosen: dict[int, Op] = {}
+        for offset in offsets:
+            for step in range(offset, min(total, offset + 50)):
+                op = self._store.op_at("add", step)
+                if op is not None and op.n not in chosen and is_text_safe(op.contact):
+                    chosen[op.n] = op
+                    break
+        return list(chosen.values())
+
+    async def add_one_as_json(self) -> None:
+        """Send the first planned addition alone, where no probe was possible."""
+        for op in self._store.ops("add"):
+            await self._send_batch([op])
+            return
+
+    async def add_all(self) -> None:
+        """Send the planned additions in batches, several at once."""
+        await self._pool(self._batches(), self._send_whole_batch)
+
+    def _batches(self) -> Iterator[list[Op]]:
+        """Batches within ``batch_size`` and the bytes that a request may hold; both may shrink meanwhile."""
+        budget = self._byte_budget()
+        batch: list[Op] = []
+        used = 0
+        for op in self._store.ops("add"):
+            size = len(quote_plus(json.dumps(op.contact, ensure_ascii=False, separators=(",", ":")))) + 3
+            if batch and (len(batch) >= self._batch_size or used + size > budget):
+                yield batch
+                batch, used = [], 0
+            batch.append(op)
+            used += size
+        if batch:
+            yield batch
+
+    def _byte_budget(self) -> int:
+        """Bytes of one encoded list: ``batch_bytes``, or what a GET request leaves."""
+        settings = self._client.settings
+        if settings.style not in ("get", "basic-get"):
+            return self._options.batch_bytes
+        empty = put_on_wire(settings, build_call("addcontactlist", {"idgroup": self._group_id, "contacts": "[]"}))
+        return min(self._options.batch_bytes, GET_LIMIT - len(empty.url) - 6)
+
+    async def _send_whole_batch(self, batch: list[Op]) -> None:
+        refused = await self._send_batch(batch)
+        if len(batch) >= _HOPELESS and refused == len(batch):
+            code = self._store.one("SELECT code FROM ops WHERE n = ?", batch[0].n)
+            self._fatal = AfilnetIncompleteError(
+                f"Each of {len(batch)} contacts of one batch was refused with {code}, so nothing more is added. Look "
+                "at one of them in the Afilnet panel, or add one by hand to see why."
+            )
+
+    async def _send_batch(self, batch: list[Op]) -> int:
+        """Send one list; one that is refused is halved until the bad contacts stand alone.
+
+        :return: how many contacts were refused.
+        """
+        outcome = await self._write(
+            "addcontactlist", _never_applied, contacts=contacts_json(op.contact for op in batch)
+        )
+        if outcome.state != "refused" or len(batch) == 1:
+            self._record(batch, outcome)
+            return len(batch) if outcome.state == "refused" else 0
+        middle = len(batch) // 2
+        if outcome.too_large:
+            self._batch_size = max(1, min(self._batch_size, middle))
+        return await self._send_batch(batch[:middle]) + await self._send_batch(batch[middle:])
+
+    # --- updates, replacements, deletions ---
+
+    async def update_all(self) -> None:
+        """One ``modifycontact`` for each planned update."""
+        await self._pool(self._store.ops("update"), self._update)
+
+    async def _update(self, op: Op) -> None:
+        text = contact_text(op.contact, method="modifycontact")
+        self._record([op], await self._write("modifycontact", _passing, idcontact=op.id, contact=text))
+
+    async def replace_all(self) -> None:
+        """Delete and add anew, contact by contact, so that at most one per connection is away at any moment."""
+        await self._pool(self._store.ops("replace"), self._replace)
+
+    async def _replace(self, op: Op) -> None:
+        deletion = await self._write("deletecontact", _passing, idcontact=op.id)
+        if deletion.state not in ("acked", "gone"):
+            self._record([op], deletion)
+            self.deleted += deletion.state == "unknown"
+            return
+        self.deleted += 1
+        self._store.mark([op], "deleted")
+        # Even when a stop came meanwhile: the contact is away, and bringing it back is the last write.
+        addition = await self._write(
+            "addcontactlist", _never_applied, despite_stop=True, contacts=contacts_json([op.contact])
+        )
+        self._record([op], addition if addition.state != "unsent" else Outcome("deleted"))
+
+    async def delete_all(self) -> None:
+        """One ``deletecontact`` for each planned deletion."""
+        await self._pool(self._store.ops("delete"), self._delete)
+
+    async def _delete(self, op: Op) -> None:
+        outcome = await self._write("deletecontact", _passing, idcontact=op.id)
+        self._record([op], outcome)
+        self.deleted += outcome.state in ("acked", "gone", "unknown")
+
+    # --- one write ---
+
+    async def _write(
+        self,
+        method: str,
+        again: Callable[[AfilnetError], bool],
+        *,
+        despite_stop: bool = False,
+        **params: object,
+    ) -> Outcome:
+        """Make one writing call and say what became of it; permanent errors of the whole run are raised."""
+
+        def call() -> Awaitable[object]:
+            return self._client.call(method, idgroup=self._group_id, **params)
+
+        try:
+            if despite_stop and self._stop.is_set():
+                await call()
+            else:
+                await self._pace.patiently(call, again)
+        except AfilnetStoppedError:
+            raise
+        except AfilnetOutcomeUnknownError:
+            return Outcome("unknown")
+        except (AfilnetRateLimitedError, AfilnetConnectionError) as error:
+            if not error.retryable:
+                raise
+            return Outcome("unsent")
+        except AfilnetCredentialsError as error:
+            # A body that the server cut off loses its user too; a wrong password is another code.
+            if not (error.code or "").startswith("MISSING_"):
+                raise
+            return Outcome("refused", error.code, too_large=True)
+        except AfilnetConfigurationError:
+            raise
+        except AfilnetAccessError as error:
+            return await self._no_access(error)
+        except AfilnetTooLargeError as error:
+            return Outcome("refused", error.code or "TOO_LARGE", too_large=True)
+        except AfilnetNotFoundError as error:
+            return Outcome("gone", error.code)
+        except AfilnetExistsError as error:
+            return Outcome("refused", error.code)
+        except AfilnetError as error:
+            code = error.code or (f"HTTP_{error.http_status}" if error.http_status else "NO_CODE")
+            return Outcome("refused", code, too_large=code.startswith("MISSING_"))
+        return Outcome("acked")
+
+    async def _no_access(self, error: AfilnetAccessError) -> Outcome:
+        """``NOT_ACCESS_TO_GROUP`` of a contact call may mean the contact: the group itself is asked."""
+        try:
+            await self.read("getgroupcolumns", idgroup=self._group_id)
+        except AfilnetAccessError:
+            raise error from None
+        if error.method in ("modifycontact", "deletecontact"):
+            return Outcome("gone", error.code)
+        return Outcome("refused", error.code or f"HTTP_{error.http_status}")
+
+    def _record(self, ops: list[Op], outcome: Outcome) -> None:
+        self._store.mark(ops, outcome.state, outcome.code)
+        self._report.note(ops, outcome.state, outcome.code)
+        self.done += len(ops)
+        if outcome.state == "acked":
+            self.added += sum(op.kind in ("add", "replace") for op in ops)
+
+    async def _pool(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
+        """Work through items over the allowed connections.
+
+        After an error, calls under way end normally, so that their outcome is known; then it is raised.
+        """
+        shared = iter(items)
+
+        async def worker() -> None:
+            for item in shared:
+                if self._fatal is not None:
+                    return
+                try:
+                    self._stop.check()
+                    await work(item)
+                except Exception as error:  # noqa: BLE001 it is raised below, when the other workers are through
+                    self._fatal = self._fatal or error
+                    return
+
+        await asyncio.gather(*(worker() for _ in range(self._client.settings.max_connections)))
+        if self._fatal is not None:
+            error, self._fatal = self._fatal, None
+            raise error

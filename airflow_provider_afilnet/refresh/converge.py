@@ -1,0 +1,351 @@
+"""Read, plan, guard, apply, and again until the plan is empty: first run, repeat, crash recovery and proof alike.
+
+The group is the only state. A lost answer, a half-applied batch, a killed run and a change by hand are the same case:
+the next read shows what is missing. A read may lie, though, so additions are probed before they go in bulk, ids are
+checked before anything is changed by them, and nothing that was acknowledged is sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from airflow_provider_afilnet.api.answers import read_contact
+from airflow_provider_afilnet.api.client import AsyncAfilnetClient
+from airflow_provider_afilnet.api.errors import AfilnetNotFoundError
+from airflow_provider_afilnet.api.masking import mask_key
+from airflow_provider_afilnet.refresh.apply import Applier
+from airflow_provider_afilnet.refresh.errors import AfilnetLyingReadError
+from airflow_provider_afilnet.refresh.group_read import GroupRead, contact_key, find_keys, read_group
+from airflow_provider_afilnet.refresh.guardrails import check_plan, check_proof, check_read, check_rejects
+from airflow_provider_afilnet.refresh.normalise import KeyReader
+from airflow_provider_afilnet.refresh.options import RefreshOptions
+from airflow_provider_afilnet.refresh.pace import Pace
+from airflow_provider_afilnet.refresh.plan import Plan, Planner
+from airflow_provider_afilnet.refresh.report import ReportFolder
+from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts
+from airflow_provider_afilnet.refresh.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_ROUNDS: Final = 3
+_PROBE_TIMES: Final = 3
+_LOOKS: Final = 3
+_PROGRESS_SECONDS: Final = 10.0
+
+
+class Converger:
+    """One run over one group; :meth:`first_read`, then :meth:`run`, on one event loop."""
+
+    def __init__(
+        self,
+        client: AsyncAfilnetClient,
+        group_id: str,
+        store: Store,
+        fields: GroupFields,
+        keys: KeyReader,
+        options: RefreshOptions,
+        source: SourceCounts,
+        applier: Applier,
+        pace: Pace,
+        report: ReportFolder,
+    ) -> None:
+        self._client = client
+        self._group_id = group_id
+        self._store = store
+        self._fields = fields
+        self._keys = keys
+        self._options = options
+        self._source = source
+        self._applier = applier
+        self._pace = pace
+        self._report = report
+        withhold = bool(source.unreadable_keys) and not options.delete_despite_rejects
+        self._planner = Planner(store, fields, options, client.settings.facts, withhold=withhold)
+        self._read = GroupRead(0, 0, True, True, 0.0)
+        self._first_size = 0
+        self._bulk_proven = False
+        self._ids_checked = False
+        self.rounds = 0
+        self.first_digest = ""
+
+    async def first_read(self) -> None:
+        """Read the group for the first time."""
+        self._read = await self._read_group()
+        self._first_size = self._read.count
+
+    async def run(self) -> Plan:
+        """Plan, guard and write until nothing is left to write.
+
+        :return: the last plan; what it lists as failures still differs.
+        :raises AfilnetError: a guardrail, a read that lies, or a permanent error of the API.
+        """
+        plan = self._first_plan()
+        self.first_digest = plan.digest
+        log.info(
+            "Refresh of group %s: %s contacts there; plan: %s to add, %s to update, %s to replace, %s to delete.",
+            self._group_id,
+            self._read.count,
+            plan.adds,
+            plan.updates,
+            plan.replaces,
+            sum(plan.deletes.values()),
+        )
+        if plan.doubles:
+            log.warning("%s keys are in the group more than once; all copies are kept equal.", plan.doubles)
+        if self._options.dry_run:
+            return plan
+        while plan.writes and self.rounds < MAX_ROUNDS:
+            self.rounds += 1
+            async with _Progress(self._applier, self._pace, plan, self._group_id):
+                await self._apply(plan)
+            if not self._options.verify and self._all_acknowledged():
+                return Plan(self._read.count)
+            plan = await self._settled()
+            if plan.missing_acked:
+                break
+            self._guard(plan)
+        self._fail_leftovers()
+        return plan
+
+    def _first_plan(self) -> Plan:
+        unreadable = find_keys(self._store, self._keys)
+        check_read(self._read, unreadable, self._fields, self._options)
+        if unreadable:
+            log.warning(
+                "%s contacts of the group have a %s that cannot be read; they are left as they are.",
+                unreadable,
+                self._fields.key,
+            )
+        plan = self._planner.plan(self._read, 1)
+        check_rejects(int(self._store.one("SELECT count(*) FROM rejects")), self._source.rows, self._options)
+        self._guard(plan)
+        check_proof(self._read, plan, self._options)
+        return plan
+
+    def _guard(self, plan: Plan) -> None:
+        deleted = self._store.one(
+            "SELECT count(*) FROM ops WHERE (kind = 'delete' AND state IN ('acked', 'gone', 'unknown')) "
+            "OR (kind = 'replace' AND state IN ('acked', 'deleted', 'unknown'))"
+        )
+        check_plan(plan, self._first_size, int(deleted), self._options)
+
+    # --- reading ---
+
+    async def _read_group(self) -> GroupRead:
+        """Read the whole group, again in place while errors pass."""
+
+        async def once() -> GroupRead:
+            return await read_group(self._client, self._group_id, self._store, self._fields, self._keys)
+
+        return await self._pace.patiently(once, lambda error: error.retryable)
+
+    async def _read_again(self) -> GroupRead:
+        """Any read after the first, which is kept in mind: only contacts seen there may be deleted for being stale."""
+        if self._store.one("SELECT 1 FROM first_seen LIMIT 1") is None and self._first_size:
+            self._store.db.execute("INSERT OR IGNORE INTO first_seen SELECT id FROM actual WHERE id IS NOT NULL")
+        read = await self._read_group()
+        find_keys(self._store, self._keys)
+        return read
+
+    async def _settled(self) -> Plan:
+        """Read and plan until what was acknowledged shows, or ``settle`` is over; then settle what is unknown.
+
+        :raises AfilnetLyingReadError: if the group shows fewer contacts than it must.
+        """
+        before = self._read
+        deadline = time.monotonic() + self._options.settle
+        pause = 0.25
+        while True:
+            read = await self._read_again()
+            plan = self._planner.plan(read, self.rounds + 1)
+            short = before.count + self._applier.added - self._applier.deleted - read.count
+            left = deadline - time.monotonic()
+            if (read.proven and short <= 0 and not plan.awaited) or left <= 0:
+                break
+            await self._pace.sleep(min(pause, left))
+            pause *= 2
+        if not read.proven:
+            raise AfilnetLyingReadError(
+                "The group was written to and getcontacts still answers null, so nothing more is written. Look at the "
+                "group in the Afilnet panel."
+            )
+        if short > plan.missing_acked:
+            raise AfilnetLyingReadError(
+                f"The group shows {read.count} contacts and must hold at least {read.count + short} ({before.count} "
+                f"before, {self._applier.added} added, {self._applier.deleted} deleted), so what it answers is cut "
+                "off, late or somebody else deletes; nothing more is written."
+            )
+        self._read = read
+        self._applier.added = self._applier.deleted = 0
+        return await self._confirmed(plan) if plan.unconfirmed else plan
+
+    async def _confirmed(self, plan: Plan) -> Plan:
+        """Additions of unknown outcome go again only after two equal reads ``settle`` apart lack them."""
+        for _ in range(_LOOKS):
+            await self._pace.sleep(self._read.started + self._options.settle - time.monotonic())
+            second = await self._read_again()
+            still = second.proven and (second.count, second.digest) == (self._read.count, self._read.digest)
+            if second.proven:
+                self._read = second
+            plan = self._planner.plan(self._read, self.rounds + 1, resend_unknown=still)
+            if not plan.unconfirmed:
+                break
+        return plan
+
+    # --- writing ---
+
+    async def _apply(self, plan: Plan) -> None:
+        if self.rounds == 1:
+            await self._applier.create_columns(self._fields.to_create)
+        if plan.adds and not self._bulk_proven:
+            proven = await self._prove(plan)
+            if proven is None:
+                return
+            plan = proven
+        if plan.adds:
+            await self._applier.add_all()
+        if plan.updates or plan.deleting:
+            await self._check_ids()
+            self._report.back_up(self._contacts_to_touch())
+            await self._applier.update_all()
+            await self._applier.replace_all()
+            await self._applier.delete_all()
+
+    async def _prove(self, plan: Plan) -> Plan | None:
+        """Probe the planned additions before the first goes in bulk.
+
+        :return: the plan to carry out now; ``None`` if nothing was proven, so that the round ends without bulk.
+        :raises AfilnetLyingReadError: if the group holds contacts that its answer does not show.
+        """
+        for _ in range(_PROBE_TIMES):
+            if not plan.adds:
+                return plan
+            tried = await self._applier.probe(plan.adds)
+            states = {outcome.state for _, outcome in tried}
+            if "exists" in states:
+                plan = await self._look_again([op.key for op, outcome in tried if outcome.state == "exists"])
+            elif "acked" in states:
+                # A cut-off answer has a round number of contacts; there the probes must show before bulk goes.
+                doubtful = not self._read.proven or (self._read.count and self._read.count % 100 == 0)
+                self._bulk_proven = True
+                return await self._shown() if doubtful else plan
+            elif not tried:
+                await self._applier.add_one_as_json()
+                self._bulk_proven = True
+                return await self._shown()
+            elif states & {"unknown", "unsent"}:
+                return None
+        if "exists" in states:
+            raise AfilnetLyingReadError(
+                "addcontact keeps answering that planned contacts exist already while each new read lacks others, so "
+                "the group's answer cannot be trusted; nothing was sent in bulk."
+            )
+        return None
+
+    async def _look_again(self, keys: list[str]) -> Plan:
+        """The group holds contacts that the read lacked: read again after ``settle``, they must show now."""
+        await self._pace.sleep(self._options.settle)
+        read = await self._read_again()
+        hidden = [key for key in keys if self._store.one("SELECT 1 FROM actual WHERE key = ?", key) is None]
+        if hidden or not read.proven:
+            raise AfilnetLyingReadError(
+                f"addcontact answered CONTACT_EXISTS for {len(keys)} contacts that getcontacts did not show, and "
+                f"{len(hidden)} of them still do not show after {self._options.settle:g} s (such as "
+                f"{mask_key(keys[0])}), so its answer is cut off or late; nothing was sent in bulk."
+            )
+        self._read = read
+        plan = self._planner.plan(read, self.rounds)
+        self._guard(plan)
+        return plan
+
+    async def _shown(self) -> Plan | None:
+        """What was just added one by one must show before anything goes in bulk."""
+        plan = await self._settled()
+        if plan.missing_acked:
+            raise AfilnetLyingReadError(
+                f"{plan.missing_acked} contacts were added one by one and acknowledged, and the group does not show "
+                f"them after {self._options.settle:g} s, so its answer is cut off or late; nothing was sent in bulk."
+            )
+        self._guard(plan)
+        return None if plan.unconfirmed else plan
+
+    async def _check_ids(self) -> None:
+        """Before the first update or deletion: the contact with the highest planned id must have the key it showed.
+
+        The highest, because ids that are really positions agree with the true ones until the first gap.
+        """
+        if self._ids_checked:
+            return
+        candidates = self._store.db.execute(
+            "SELECT id, key FROM ops WHERE state = 'planned' AND id IS NOT NULL "
+            "ORDER BY length(id) DESC, id DESC LIMIT 3"
+        ).fetchall()
+        for record_id, key in candidates:
+            try:
+                result = await self._applier.read("getcontact", idgroup=self._group_id, idcontact=record_id)
+            except AfilnetNotFoundError:
+                continue  # It may have gone meanwhile; another one will tell.
+            if contact_key(read_contact(result, record_id), self._fields, self._keys) == key:
+                self._ids_checked = True
+                return
+            break
+        raise AfilnetLyingReadError(
+            f"getcontact of id {candidates[0][0]} does not answer the contact that getcontacts shows under that id "
+            f"({mask_key(candidates[0][1])}), so ids are not what they seem; nobody was updated or deleted."
+        )
+
+    def _contacts_to_touch(self) -> Iterator[dict[str, str]]:
+        """Whole contacts, as stored, that the planned writes will change or delete."""
+        names = self._fields.others
+        for raw, vals in self._store.db.execute(
+            "SELECT a.raw, a.vals FROM ops o JOIN actual a ON a.id = o.id WHERE o.state = 'planned' ORDER BY o.n"
+        ):
+            stored = dict(zip(names, json.loads(vals), strict=False))
+            yield {self._fields.key: raw, **{name: value for name, value in stored.items() if value}}
+
+    def _all_acknowledged(self) -> bool:
+        return self._store.one("SELECT 1 FROM ops WHERE state <> 'acked' LIMIT 1") is None
+
+    def _fail_leftovers(self) -> None:
+        """Writes that are still planned after the last round did not happen."""
+        self._store.db.execute(
+            "INSERT INTO failures SELECT row, key, id, why, ?, 0 FROM ops WHERE state = 'planned'",
+            (f"not done after {self.rounds} rounds",),
+        )
+
+
+class _Progress:
+    """One line every ten seconds while a round is written."""
+
+    def __init__(self, applier: Applier, pace: Pace, plan: Plan, group_id: str) -> None:
+        self._applier = applier
+        self._pace = pace
+        self._total = plan.writes
+        self._group_id = group_id
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._talk())
+
+    async def __aexit__(self, *error: object) -> None:
+        self._task.cancel()
+
+    async def _talk(self) -> None:
+        started, done_before, calls_before = time.monotonic(), self._applier.done, self._pace.calls
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            passed = time.monotonic() - started
+            done = self._applier.done - done_before
+            left = f"{(self._total - done) * passed / done:.0f} s left" if done else "no estimate yet"
+            log.info(
+                "Refresh of group %s: %s of %s writes done, %.1f calls/s, %s.",
+                self._group_id,
+                done,
+                self._total,
+                (self._pace.calls - calls_before) / passed,
+                left,
+            )

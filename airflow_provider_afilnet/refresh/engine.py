@@ -1,0 +1,231 @@
+"""The refresh: make a group equal a set of rows, or fail and say what differs. The plain Python interface."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from airflow_provider_afilnet.api.answers import read_columns
+from airflow_provider_afilnet.api.calls import record_id
+from airflow_provider_afilnet.api.client import AsyncAfilnetClient
+from airflow_provider_afilnet.api.masking import mask_key
+from airflow_provider_afilnet.api.settings import ClientSettings
+from airflow_provider_afilnet.refresh import plan as reasons
+from airflow_provider_afilnet.refresh.apply import Applier
+from airflow_provider_afilnet.refresh.converge import Converger
+from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetRefreshError
+from airflow_provider_afilnet.refresh.guardrails import check_rejects
+from airflow_provider_afilnet.refresh.loop_thread import LoopThread
+from airflow_provider_afilnet.refresh.normalise import KeyReader
+from airflow_provider_afilnet.refresh.options import RefreshOptions
+from airflow_provider_afilnet.refresh.pace import Pace, StopFlag
+from airflow_provider_afilnet.refresh.report import RefreshResult, ReportFolder
+from airflow_provider_afilnet.refresh.rows import RowSource
+from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts, Spooler, read_suppressed
+from airflow_provider_afilnet.refresh.store import Store
+
+log = logging.getLogger(__name__)
+
+_NAMED: Final = 100
+_IN_MESSAGE: Final = 5
+_PASSING: Final = (reasons.APPEARED, reasons.UNCONFIRMED)
+
+
+class Refresh:
+    """One refresh of one group.
+
+    After :meth:`run` returns, the group equals the rows as the options say, contact by contact. A second run repeats
+    nothing: it reads the group and writes only what is missing, so a retry after a crash is safe.
+
+    :param settings: where and who.
+    :param group_id: id of the group.
+    :param options: what to do; see :class:`~airflow_provider_afilnet.refresh.options.RefreshOptions`.
+    :param report_folder: a path object for the report's files, which hold personal data; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        group_id: str | int,
+        options: RefreshOptions | None = None,
+        *,
+        report_folder: Any = None,
+    ) -> None:
+        self._settings = settings
+        self._group_id = record_id(group_id, "group_id")
+        self._options = options or RefreshOptions()
+        self._report_folder = report_folder
+        self._stop = StopFlag()
+
+    def stop(self) -> None:
+        """Stop writing within 4 seconds and let :meth:`run` raise; callable from any thread or signal handler."""
+        self._stop.set()
+
+    def run(self, rows: RowSource, *, suppress: Callable[[], Iterable[object]] | None = None) -> RefreshResult:
+        """Read the rows, compare, write, and verify. Blocks; nothing is written before the whole source was checked.
+
+        :param rows: the wanted contacts, read once.
+        :param suppress: called once, just before the first write: keys of people who must not be in the group.
+        :return: the counts, which add up.
+        :raises AfilnetError: with ``retryable`` false where a repeat cannot help; refresh errors carry ``result``.
+        """
+        return _Run(self._settings, self._group_id, self._options, self._report_folder, self._stop).run(rows, suppress)
+
+
+class _Run:
+    """The parts of one run, and the counts at its end."""
+
+    def __init__(
+        self, settings: ClientSettings, group_id: str, options: RefreshOptions, report_folder: Any, stop: StopFlag
+    ) -> None:
+        self._settings = settings
+        self._group_id = group_id
+        self._options = options
+        self._folder = report_folder
+        self._stop = stop
+        self._started = time.monotonic()
+        self._store = Store()
+        self._pace = Pace(settings.max_requests_per_second, stop)
+        self._source = SourceCounts()
+        self._converger: Converger | None = None
+
+    def run(self, rows: RowSource, suppress: Callable[[], Iterable[object]] | None) -> RefreshResult:
+        report = ReportFolder(self._folder)
+        result: RefreshResult | None = None
+        problem: BaseException | None = None
+        try:
+            self._converge(rows, suppress, report)
+            result = self._result()
+            self._judge(result)
+            log.info("Refresh of group %s ended: %s.", self._group_id, result)
+            return result
+        except BaseException as error:
+            problem = error
+            if self._converger is not None:
+                self._fail_unacknowledged()
+                result = self._result()
+                if isinstance(error, AfilnetRefreshError):
+                    error.result = result
+            raise
+        finally:
+            report.finish(self._store, result, problem)
+            self._store.close()
+
+    def _converge(self, rows: RowSource, suppress: Callable[[], Iterable[object]] | None, report: ReportFolder) -> None:
+        client = AsyncAfilnetClient(self._settings)
+        applier = Applier(client, self._group_id, self._store, self._options, self._pace, self._stop, report)
+        with LoopThread(self._stop) as loop:
+            loop.run(client.__aenter__())
+            try:
+                columns = loop.run(applier.read("getgroupcolumns", idgroup=self._group_id))
+                fields = GroupFields(read_columns(columns), self._options.key_field)
+                keys = KeyReader(fields.kind, self._options.default_region, self._options.bare_numbers)
+                spooler = Spooler(self._store, fields, keys, self._options, self._stop.check)
+                self._source = spooler.counts
+                spooler.spool(rows)
+                check_rejects(self._source.rejected, self._source.rows, self._options)
+                converger = Converger(
+                    client,
+                    self._group_id,
+                    self._store,
+                    fields,
+                    keys,
+                    self._options,
+                    self._source,
+                    applier,
+                    self._pace,
+                    report,
+                )
+                loop.run(converger.first_read())
+                if suppress is not None:
+                    read_suppressed(self._store, keys, suppress, self._options)
+                self._converger = converger
+                loop.run(converger.run())
+            finally:
+                loop.run(client.__aexit__(None, None, None))
+
+    def _fail_unacknowledged(self) -> None:
+        """After an error: what was planned and not acknowledged counts as failed."""
+        self._store.db.execute(
+            "INSERT INTO failures SELECT row, key, id, why, 'not done: the run ended early', 0 FROM ops o "
+            "WHERE state <> 'acked' AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.key = o.key)"
+        )
+
+    def _judge(self, result: RefreshResult) -> None:
+        """Red if anything differs, or if the counts do not add up."""
+        differing = int(self._store.one("SELECT count(*) FROM failures"))
+        if differing and not self._options.dry_run:
+            raise self._incomplete(result, differing)
+        if not result.adds_up:
+            raise AfilnetIncompleteError(f"The counts do not add up, which is a fault of this package: {result}.")
+
+    def _incomplete(self, result: RefreshResult, differing: int) -> AfilnetIncompleteError:
+        found = self._store.db.execute(
+            "SELECT row, key, field, reason FROM failures ORDER BY row IS NULL, row LIMIT ?", (_NAMED,)
+        ).fetchall()
+        lines = [
+            f"{f'row {row}' if row else 'contact'} ({mask_key(key)}){f' {field}' if field else ''}: {reason}"
+            for row, key, field, reason in found
+        ]
+        for line in lines:
+            log.error("Group %s differs: %s", self._group_id, line)
+        marks = ", ".join("?" * len(_PASSING))
+        permanent = self._store.one(
+            f"SELECT 1 FROM failures WHERE reason NOT IN ({marks}) AND reason NOT LIKE 'not done after%' LIMIT 1",
+            *_PASSING,
+        )
+        withheld = int(self._store.one("SELECT count(*) FROM failures WHERE reason = ?", reasons.WITHHELD))
+        advice = (
+            f" {withheld} deletions were withheld because {self._source.unreadable_keys} rows had keys that cannot be "
+            "read; correct them, or set delete_despite_rejects=True."
+            if withheld
+            else ""
+        )
+        more = f"; and {differing - _IN_MESSAGE} more, see the log" if differing > _IN_MESSAGE else ""
+        where = f" All are listed in rejects.jsonl of {result.report_path}." if result.report_path else ""
+        return AfilnetIncompleteError(
+            f"The group still differs in {differing} contacts after {result.rounds} rounds: "
+            f"{'; '.join(lines[:_IN_MESSAGE])}{more}.{advice}{where} Counts: {result}.",
+            retryable=permanent is None,
+        )
+
+    def _result(self) -> RefreshResult:
+        store, dry = self._store, self._options.dry_run
+        failed_rows = "SELECT row FROM failures WHERE row IS NOT NULL"
+        failed = 0 if dry else int(store.one(f"SELECT count(DISTINCT row) FROM ({failed_rows})"))
+        but = "" if dry else f"WHERE row NOT IN ({failed_rows})"
+        verdicts = dict(store.db.execute(f"SELECT verdict, count(*) FROM wanted {but} GROUP BY verdict").fetchall())
+        deletions = dict(
+            store.db.execute(
+                "SELECT why, count(*) FROM ops o WHERE kind = 'delete' AND (state IN ('acked', 'gone') "
+                "OR (state = 'unknown' AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.id = o.id)) "
+                "OR (? AND state = 'planned')) GROUP BY why",
+                (dry,),
+            ).fetchall()
+        )
+        converger = self._converger
+        return RefreshResult(
+            group_id=self._group_id,
+            mode=self._options.mode,
+            dry_run=dry,
+            source_rows=self._source.rows,
+            suppressed=verdicts.get("suppressed", 0),
+            duplicates=self._source.duplicates,
+            rejected=int(store.one("SELECT count(*) FROM rejects")),
+            skipped=verdicts.get("skipped", 0),
+            unchanged=verdicts.get("unchanged", 0),
+            added=verdicts.get("added", 0),
+            updated=verdicts.get("updated", 0),
+            removed=verdicts.get("removed", 0),
+            failed=failed,
+            deleted=deletions.get("stale", 0) + deletions.get("listed", 0),
+            deleted_suppressed=deletions.get("suppressed", 0),
+            deleted_duplicates=deletions.get("duplicate", 0) + deletions.get("extra", 0),
+            rounds=converger.rounds if converger else 0,
+            requests=self._pace.calls,
+            duration_s=round(time.monotonic() - self._started, 3),
+            plan_digest=converger.first_digest if converger else "",
+            report_path=str(self._folder) if self._folder is not None else None,
+        )

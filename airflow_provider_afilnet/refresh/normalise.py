@@ -1,0 +1,201 @@
+"""Keys and values in canonical form, or the reason why a row must be rejected. One set of functions for both sides.
+
+Phones: E.164 without plus. E-mails: trimmed, domain in lower case and IDNA-encoded, compared without case. Other
+values travel unchanged. Reasons never quote a value.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import uuid
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from airflow_provider_afilnet.refresh.errors import AfilnetOptionError
+from airflow_provider_afilnet.refresh.options import BareNumbers
+
+
+class RejectError(ValueError):
+    """A key or value cannot be sent; ``args[0]`` is the reason, without the value."""
+
+
+class AmbiguousKeyError(RejectError):
+    """Digits that are a phone of two countries, and nobody said which is meant."""
+
+
+class Key(NamedTuple):
+    """A key: the form that is compared, and the form that is sent."""
+
+    compared: str
+    sent: str
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+# Left behind by spreadsheets and messengers; they never belong to a number.
+_INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF))
+_PHONE = re.compile(r"[+\uff0b]?[\d\s()\[\]./~\u2010-\u2015\u2212\u30fc\uff0d-]+")
+_ASCII_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+
+
+class KeyReader:
+    """Reads keys of one kind.
+
+    :param kind: ``mobile`` or ``email``.
+    :param default_region: ISO alpha-2 country of phones without a country code; ``None`` if there is none.
+    :param bare_numbers: what digits mean that are valid both as national and as international number.
+    :raises AfilnetOptionError: if ``default_region`` is no region with phone numbers.
+    """
+
+    def __init__(self, kind: str, default_region: str | None = None, bare_numbers: BareNumbers = "fail") -> None:
+        self.kind = kind
+        self._region = default_region
+        self._bare = bare_numbers
+        if kind == "mobile":
+            import phonenumbers
+
+            if default_region is not None and default_region not in phonenumbers.SUPPORTED_REGIONS:
+                raise AfilnetOptionError(
+                    f"Refresh option 'default_region' must be a two-letter country code with phone numbers, such as "
+                    f"'ES', not {default_region!r}."
+                )
+
+    def match_form(self, raw: str) -> str:
+        """The form in which a stored key equals a wanted one exactly, before any reading of it."""
+        raw = raw.strip()
+        return raw if self.kind == "mobile" else raw.lower()
+
+    def read(self, raw: object) -> Key:
+        """Normalise a key.
+
+        :raises AmbiguousKeyError: if the digits are a number of two countries and ``bare_numbers`` is ``fail``.
+        :raises RejectError: with the reason.
+        """
+        text = _key_text(raw)
+        return self._phone(text) if self.kind == "mobile" else _email(text)
+
+    def _phone(self, text: str) -> Key:
+        text = text.translate(_INVISIBLE).strip()
+        if not _PHONE.fullmatch(text):
+            raise RejectError("is not a phone number")
+        digits = "".join(str(int(ch)) for ch in text if ch.isdecimal())
+        if text[0] in "+\uff0b":
+            # Through the parser as typed: it knows the "(0)" of "+44 (0)20 …".
+            number = _valid(text, None)
+        else:
+            national = _valid(text, self._region) if self._region else None
+            explicit = digits.startswith("00")
+            number = _valid("+" + (digits[2:] if explicit else digits), None)
+            if national is not None and number is not None and national != number and not explicit:
+                if self._bare == "fail":
+                    raise AmbiguousKeyError(
+                        f"is a valid number of {self._region} and, with a +, of another country; "
+                        "choose with bare_numbers='national' or 'international'"
+                    )
+                number = national if self._bare == "national" else number
+            number = number or national
+        if number is None:
+            hint = "" if self._region or text[0] in "+\uff0b" else " (national numbers need default_region)"
+            raise RejectError(f"is not a valid phone number{hint}")
+        return Key(number, number)
+
+
+def _key_text(raw: object) -> str:
+    if raw is None:
+        raise RejectError("is null")
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float, Decimal)):
+        raise RejectError(f"is {_a(type(raw).__name__)}, not text or a number")
+    if isinstance(raw, (float, Decimal)):
+        # A column of numbers with gaps arrives as floats; whole ones are still exact up to 2**53.
+        if not math.isfinite(raw) or abs(float(raw)) >= 2**53 or raw != int(raw):
+            raise RejectError("is a number with a fraction, or not a number")
+        raw = int(raw)
+    text = str(raw)
+    if not text.strip():
+        raise RejectError("is blank")
+    return text
+
+
+def _valid(text: str, region: str | None) -> str | None:
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.extension or not phonenumbers.is_valid_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:])
+
+
+def _email(text: str) -> Key:
+    text = text.strip()
+    local, _, domain = text.rpartition("@")
+    if _ASCII_LOCAL.fullmatch(local) and len(local) <= 64:
+        ascii_domain = _email_domain(domain)
+        if ascii_domain is not None and len(local) + len(ascii_domain) < 254 and len(text) <= 254:
+            sent = f"{local}@{ascii_domain}"
+            return Key(sent.lower(), sent)
+        raise RejectError("is not a valid e-mail address")
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        found = validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        raise RejectError("is not a valid e-mail address") from None
+    sent = f"{found.local_part}@{found.ascii_domain}"
+    return Key(sent.lower(), sent)
+
+
+@lru_cache(maxsize=65536)
+def _email_domain(domain: str) -> str | None:
+    """The domain in ASCII and lower case, or ``None``: lists repeat their domains, the check costs 50 microseconds."""
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        found: Any = validate_email(f"a@{domain}", check_deliverability=False)
+    except EmailNotValidError:
+        return None
+    return str(found.ascii_domain).lower()
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def value_text(value: object) -> str:
+    """Write a value as text; null and ``''`` are the same, absent.
+
+    :raises RejectError: for a kind that has no text form, or text with a control character.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if _CONTROL.search(value):
+            raise RejectError("holds a control character other than tab and newline")
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (float, Decimal)):
+        if not math.isfinite(value):
+            raise RejectError("is not a finite number")
+        return format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            return value.replace(microsecond=0).isoformat()
+        return value.astimezone(dt.UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    raise RejectError(f"is {_a(type(value).__name__)}, which has no text form; convert it in the query")
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -1,0 +1,413 @@
+"""Compare what is wanted with the group as read: which writes are needed, which may still be made, what has failed.
+
+The same planner serves the preview, the first round and every later one. What a run has already tried is in the store's
+``ops``; the planner never plans a write that the rules of a refresh forbid to repeat, it records a failure instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from airflow_provider_afilnet.api.calls import is_text_safe
+from airflow_provider_afilnet.api.settings import ApiFacts
+from airflow_provider_afilnet.refresh.group_read import GroupRead
+from airflow_provider_afilnet.refresh.options import RefreshOptions
+from airflow_provider_afilnet.refresh.source import GroupFields
+from airflow_provider_afilnet.refresh.store import Op, Store
+
+_PAGE: Final = 2000
+ADDING: Final = ("add", "replace")
+
+NOT_SHOWN: Final = "its addition was acknowledged, but the group does not show it"
+STILL_DIFFERS: Final = "its value still differs after it was written"
+SHOWS_AGAIN: Final = "its deletion was acknowledged, but the group still shows it"
+UNCONFIRMED: Final = "its addition has an unknown outcome, and the group did not hold still to look"
+APPEARED: Final = "it appeared during the run; the next run deletes it"
+WITHHELD: Final = "the source lacks it, but a rejected row with an unreadable key might be it"
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one comparison found. Counts are of writes, except where they say rows."""
+
+    group_size: int
+    adds: int = 0
+    updates: int = 0
+    replaces: int = 0
+    deletes: dict[str, int] = field(default_factory=dict)
+    unsafe_rows: int = 0
+    unsafe_sample: list[str] = field(default_factory=list)
+    unconfirmed: int = 0
+    awaited: int = 0
+    missing_acked: int = 0
+    failures: int = 0
+    doubles: int = 0
+    digest: str = ""
+
+    @property
+    def deleting(self) -> int:
+        """Contacts that this plan would delete, replacements included."""
+        return sum(self.deletes.values()) + self.replaces
+
+    @property
+    def writes(self) -> int:
+        return self.adds + self.updates + self.deleting
+
+
+class _Copy(NamedTuple):
+    """One contact of the group that carries a wanted key."""
+
+    id: str | None
+    raw: str
+    values: list[str]
+
+
+class Planner:
+    """Plans the rounds of one run over one store.
+
+    :param withhold: a row's key was unreadable, so that ``mirror`` may not delete what the source seems to lack.
+    """
+
+    def __init__(
+        self, store: Store, fields: GroupFields, options: RefreshOptions, facts: ApiFacts, *, withhold: bool
+    ) -> None:
+        self._store = store
+        self._fields = fields
+        self._options = options
+        self._facts = facts
+        self._withhold = withhold
+        self._ops: list[tuple[int, str, str, str | None, int | None, str | None, str]] = []
+        self._failures: list[tuple[int | None, str, str | None, str, str, bool]] = []
+        self._round = 0
+        self._tried = False
+        self._plan = Plan(0)
+        self._resend_unknown = False
+
+    def plan(self, read: GroupRead, round_: int, *, resend_unknown: bool = False) -> Plan:
+        """Plan a round; what was planned and not carried out before is planned anew.
+
+        :param round_: 1 for the first, which also fixes what is counted for each source row.
+        :param resend_unknown: additions of unknown outcome may be sent again: two equal reads lack them.
+        """
+        self._round, self._resend_unknown = round_, resend_unknown or self._facts.bulk_dedupes is True
+        self._plan = Plan(read.count)
+        self._store.db.executescript("DELETE FROM ops WHERE state = 'planned'; DELETE FROM failures;")
+        self._tried = self._store.one("SELECT 1 FROM ops LIMIT 1") is not None
+        if round_ == 1:
+            self._reset_verdicts()
+        self._wanted_rows()
+        self._surplus_contacts(read)
+        self._flush()
+        self._count(read)
+        return self._plan
+
+    # --- rows of the source ---
+
+    def _reset_verdicts(self) -> None:
+        """What each row counts as is fixed by the first plan; a probe that found a bad read has it made again."""
+        self._store.db.executescript(
+            "UPDATE wanted SET verdict = 'unchanged' WHERE verdict NOT IN ('rejected', 'unchanged');"
+            "UPDATE wanted SET verdict = 'suppressed' WHERE key IN (SELECT key FROM suppressed);"
+            "UPDATE wanted SET verdict = 'added' "
+            "WHERE key IN (SELECT key FROM ops WHERE kind = 'add' AND state = 'acked');"
+        )
+
+    def _wanted_rows(self) -> None:
+        """Walk the rows whose contact is absent or not plainly equal; set-based SQL passes over the equal ones."""
+        mode = self._options.mode
+        if mode == "insert" and self._round == 1:
+            self._store.db.execute(
+                "UPDATE wanted SET verdict = 'skipped' WHERE verdict = 'unchanged' AND key IN (SELECT key FROM actual)"
+            )
+        equal_too = "" if mode != "remove" else " OR a.n IS NOT NULL"
+        verdicts: list[tuple[str, str]] = []
+        for key, row, sent, vals, verdict, copies in self._walk(equal_too):
+            found = self._row(key, row, sent, json.loads(vals), verdict, copies)
+            if found != verdict:
+                verdicts.append((found, key))
+            if len(verdicts) >= _PAGE:
+                self._set_verdicts(verdicts)
+        self._set_verdicts(verdicts)
+
+    def _set_verdicts(self, verdicts: list[tuple[str, str]]) -> None:
+        self._store.db.execute("BEGIN")
+        self._store.db.executemany("UPDATE wanted SET verdict = ? WHERE key = ?", verdicts)
+        self._store.db.execute("COMMIT")
+        verdicts.clear()
+
+    def _walk(self, or_also: str) -> Iterator[tuple[str, int, str, str, str, list[_Copy]]]:
+        """Rows with all their contacts, in the order of keys, a page at a time."""
+        last = ""
+        while True:
+            keys = self._store.db.execute(
+                "SELECT DISTINCT w.key, w.row, w.sent, w.vals, w.verdict FROM wanted w "
+                "LEFT JOIN actual a ON a.key = w.key WHERE w.key > ? AND w.verdict <> 'suppressed' "
+                f"AND (a.n IS NULL OR a.vals <> w.vals{or_also}) ORDER BY w.key LIMIT ?",
+                (last, _PAGE),
+            ).fetchall()
+            if not keys:
+                return
+            for key, row, sent, vals, verdict in keys:
+                copies = [
+                    _Copy(record_id, raw, json.loads(values))
+                    for record_id, raw, values in self._store.db.execute(
+                        "SELECT id, raw, vals FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
+                    )
+                ]
+                yield key, row, sent, vals, verdict, copies
+            last = keys[-1][0]
+
+    def _row(self, key: str, row: int, sent: str, wanted: list[str | None], verdict: str, copies: list[_Copy]) -> str:
+        """Plan one row; returns what the row counts as."""
+        mode = self._options.mode
+        if verdict == "rejected":
+            return verdict
+        added = self._store.last_op(key, ADDING) if self._tried else None
+        if not copies:
+            if added is not None and added.kind == "replace":
+                # This run took the contact away to write it anew, so it is brought back in every mode.
+                self._add(key, row, added.contact, added)
+                return verdict
+            if mode == "remove":
+                return "removed" if verdict == "removed" else "skipped"
+            if mode == "update":
+                return "skipped"
+            contact = {self._fields.key: sent}
+            contact |= {name: value for name, value in zip(self._fields.others, wanted, strict=False) if value}
+            self._add(key, row, contact, added)
+            return "updated" if verdict == "updated" else "added"
+        if mode == "remove":
+            for copy in copies:
+                self._delete(key, copy.id, row, "listed")
+            return "removed"
+        if mode == "insert" and verdict in ("skipped", "unchanged"):
+            return "skipped"
+        differing = [(copy, names) for copy in copies if (names := self._differences(wanted, copy.values))]
+        if not differing:
+            return verdict if verdict != "skipped" else "unchanged"
+        outcome = verdict if verdict in ("added", "updated") else "updated"
+        for copy, names in differing:
+            if not self._rewrite(key, row, wanted, copy, names, alone=len(copies) == 1):
+                return "rejected"
+        return outcome
+
+    def _differences(self, wanted: list[str | None], stored: list[str]) -> list[str]:
+        """Names of the fields that need writing; a difference in lossy fields alone is no reason to write."""
+        names = [
+            name
+            for name, want, have in zip(self._fields.others, wanted, self._padded(stored), strict=False)
+            if want is not None and want != have and not (self._is_lossy(name) and _folded(want) == _folded(have))
+        ]
+        return names if any(not self._is_lossy(name) for name in names) else []
+
+    def _is_lossy(self, name: str) -> bool:
+        return name.lower() in self._options.lossy_fields
+
+    def _padded(self, stored: list[str]) -> list[str]:
+        """Stored values with blanks for the columns that the group is still to get."""
+        return stored + [""] * (len(self._fields.others) - len(stored))
+
+    # --- writes, as far as they may still be made ---
+
+    def _add(self, key: str, row: int, contact: dict[str, str], before: Op | None) -> None:
+        if before is not None and before.state in ("acked", "exists"):
+            self._plan.missing_acked += 1
+            self._fail(row, key, None, "", NOT_SHOWN, waits=True)
+        elif before is not None and before.state == "refused":
+            self._fail(row, key, None, "", f"refused with {before.code}")
+        elif before is not None and before.state == "unknown" and not self._resend_unknown:
+            self._plan.unconfirmed += 1
+            self._fail(row, key, None, "", UNCONFIRMED)
+        else:
+            self._ops.append((self._round, "add", key, None, row, _dump(contact), ""))
+            self._flush_if_full()
+
+    def _rewrite(
+        self, key: str, row: int, wanted: list[str | None], copy: _Copy, names: list[str], *, alone: bool
+    ) -> bool:
+        """Plan an update or a replacement; false if the row is rejected because no writer can carry it."""
+        before = self._store.last_op(key, ("update", "replace"), copy.id) if self._tried else None
+        replaced = self._store.last_op(key, ("replace",)) if self._tried else None
+        shown = ", ".join(names)
+        if copy.id is None:
+            self._fail(row, key, None, shown, "it differs, and the group's answer has no ids to update it by")
+            return True
+        if before is None and replaced is not None and replaced.state == "acked":
+            before = replaced
+        if before is not None and before.state == "acked":
+            self._fail(row, key, copy.id, shown, STILL_DIFFERS, waits=True)
+            return True
+        if before is not None and before.state == "refused":
+            self._fail(row, key, copy.id, shown, f"refused with {before.code}")
+            return True
+        merged = dict(zip(self._fields.others, self._padded(copy.values), strict=True))
+        changed = {name: want for name, want in zip(self._fields.others, wanted, strict=False) if want is not None}
+        whole = {self._fields.key: copy.raw, **merged, **changed}
+        update = {self._fields.key: copy.raw, **changed} if self._facts.modify_merges else whole
+        if is_text_safe(update):
+            self._ops.append((self._round, "update", key, copy.id, row, _dump(update), shown))
+        elif self._options.unsafe_values == "replace" and alone:
+            anew = {name: value for name, value in whole.items() if value}
+            self._ops.append((self._round, "replace", key, copy.id, row, _dump(anew), shown))
+        elif self._round > 1:
+            self._fail(
+                row, key, copy.id, shown, "it differs, and holds a comma or a colon that modifycontact cannot carry"
+            )
+        elif self._options.unsafe_values == "reject":
+            self._store.insert(
+                "rejects", [(row, key, shown, "holds a comma or a colon that modifycontact cannot carry", "{}")]
+            )
+            return False
+        else:
+            self._plan.unsafe_rows += 1
+            if len(self._plan.unsafe_sample) < 10:
+                self._plan.unsafe_sample.append(f"row {row}")
+        self._flush_if_full()
+        return True
+
+    def _delete(self, key: str, record_id: str | None, row: int | None, why: str) -> None:
+        if record_id is None:
+            self._fail(row, key, None, "", "it should be deleted, but the group's answer has no ids")
+            return
+        before = self._store.last_op(key, ("delete",), record_id) if self._tried else None
+        if before is not None and before.state in ("acked", "gone"):
+            self._fail(row, key, record_id, "", SHOWS_AGAIN, waits=True)
+        elif before is not None and before.state == "refused":
+            self._fail(row, key, record_id, "", f"its deletion was refused with {before.code}")
+        elif self._tried and why != "extra" and not self._seen_first(record_id):
+            self._fail(row, key, record_id, "", APPEARED)
+        else:
+            self._ops.append((self._round, "delete", key, record_id, row, None, why))
+            self._flush_if_full()
+
+    def _seen_first(self, record_id: str) -> bool:
+        return self._store.one("SELECT 1 FROM first_seen WHERE id = ?", record_id) is not None
+
+    def _fail(
+        self, row: int | None, key: str, record_id: str | None, names: str, reason: str, *, waits: bool = False
+    ) -> None:
+        """Note a difference that may not be written; ``waits``: it may still vanish while the group settles."""
+        self._plan.awaited += waits
+        self._failures.append((row, key, record_id, names, reason, waits))
+        self._flush_if_full()
+
+    # --- contacts that are not wanted, or are there more than once ---
+
+    def _surplus_contacts(self, read: GroupRead) -> None:
+        for key, record_id in self._contacts("EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key)"):
+            self._delete(key, record_id, None, "suppressed")
+        mirror = self._options.mode == "mirror"
+        if mirror:
+            stale = (
+                "NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
+                "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
+                "AND NOT EXISTS (SELECT 1 FROM rejects r WHERE r.key = a.key)"
+            )
+            for key, record_id in self._contacts(stale):
+                if self._withhold:
+                    self._fail(None, key, record_id, "", WITHHELD)
+                else:
+                    self._delete(key, record_id, None, "stale")
+        if self._options.mode != "remove":
+            self._copies(mirror and not self._withhold)
+
+    def _contacts(self, condition: str) -> Iterator[tuple[str, str | None]]:
+        """Contacts with a readable key that meet a condition, page by page."""
+        last = 0
+        while True:
+            page = self._store.db.execute(
+                f"SELECT n, key, id FROM actual a WHERE n > ? AND key IS NOT NULL AND {condition} ORDER BY n LIMIT ?",
+                (last, _PAGE),
+            ).fetchall()
+            if not page:
+                return
+            last = page[-1][0]
+            for _, key, record_id in page:
+                yield key, record_id
+
+    def _copies(self, remove_old: bool) -> None:
+        """Several contacts with one wanted key: copies that this run made go, older ones go in a mirror."""
+        doubled = self._store.db.execute(
+            "SELECT key FROM actual a WHERE key IS NOT NULL "
+            "AND EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key AND w.verdict <> 'suppressed') "
+            "GROUP BY key HAVING count(*) > 1"
+        ).fetchall()
+        for (key,) in doubled:
+            ids = [
+                found
+                for (found,) in self._store.db.execute(
+                    "SELECT id FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
+                )
+            ]
+            if not self._tried or ids[0] is None:
+                old, new = ids, []
+            else:
+                old = [found for found in ids if self._seen_first(found)]
+                new = [found for found in ids if not self._seen_first(found)]
+            surplus_new = (new if old else new[1:]) if self._sent(key) else []
+            surplus_old = old[1:] if remove_old else []
+            for found in surplus_new:
+                self._drop_copy(key, found, "extra")
+            for found in surplus_old:
+                self._drop_copy(key, found, "duplicate")
+            if len(ids) - len(surplus_new) - len(surplus_old) > 1:
+                self._plan.doubles += 1
+                if remove_old:
+                    self._fail(None, key, None, "", APPEARED)
+
+    def _sent(self, key: str) -> bool:
+        before = self._store.last_op(key, ADDING)
+        return before is not None and before.state != "unsent"
+
+    def _drop_copy(self, key: str, record_id: str | None, why: str) -> None:
+        """Delete a copy, and do not bother to update it first."""
+        self._flush()
+        for table in ("ops WHERE state = 'planned' AND", "failures WHERE"):
+            self._store.db.execute(f"DELETE FROM {table} key = ? AND id = ?", (key, record_id))
+        self._delete(key, record_id, None, why)
+
+    # --- bookkeeping ---
+
+    def _flush_if_full(self) -> None:
+        if len(self._ops) >= _PAGE or len(self._failures) >= _PAGE:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._store.add_ops(self._ops)
+        self._ops.clear()
+        self._store.insert("failures", self._failures)
+        self._failures.clear()
+
+    def _count(self, read: GroupRead) -> None:
+        plan = self._plan
+        for kind, why, number in self._store.db.execute(
+            "SELECT kind, CASE kind WHEN 'delete' THEN why END, count(*) FROM ops WHERE state = 'planned' GROUP BY 1, 2"
+        ).fetchall():
+            if kind == "add":
+                plan.adds = number
+            elif kind == "update":
+                plan.updates = number
+            elif kind == "replace":
+                plan.replaces = number
+            else:
+                plan.deletes[why] = number
+        plan.failures = int(self._store.one("SELECT count(*) FROM failures"))
+        digest = hashlib.blake2b(digest_size=16)
+        for line in self._store.db.execute(
+            "SELECT kind, key, id, contact FROM ops WHERE state = 'planned' ORDER BY kind, key, id"
+        ):
+            digest.update(repr(line).encode("utf-8", "backslashreplace"))
+        plan.digest = digest.hexdigest()
+
+
+def _dump(contact: dict[str, str]) -> str:
+    return json.dumps(contact, ensure_ascii=False)
+
+
+def _folded(text: str) -> Any:
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").strip())

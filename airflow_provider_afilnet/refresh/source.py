@@ -1,0 +1,287 @@
+"""One streaming pass over the source: map columns, check every row, spool what can be sent.
+
+All that can be wrong with the source is known, and said in one error, before anything is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow_provider_afilnet.api.masking import mask_key
+from airflow_provider_afilnet.refresh.errors import AfilnetGuardrailError, AfilnetSourceError
+from airflow_provider_afilnet.refresh.normalise import AmbiguousKeyError, KeyReader, RejectError, value_text
+from airflow_provider_afilnet.refresh.options import RefreshOptions
+from airflow_provider_afilnet.refresh.rows import RowSource
+from airflow_provider_afilnet.refresh.store import Store
+
+_BATCH: Final = 2000
+_SHOWN: Final = 10
+
+
+class GroupFields:
+    """The group's columns: which one is the key, and where each of the others stands in a list of values.
+
+    :param columns: names as ``getgroupcolumns`` answers them.
+    :param key_field: the user's choice; needed only where the group has both ``mobile`` and ``email``.
+    :raises AfilnetSourceError: if there is no key field, or two and no choice.
+    """
+
+    def __init__(self, columns: Sequence[str], key_field: str | None) -> None:
+        candidates = [name for name in columns if name.lower() in ("mobile", "email")]
+        if key_field is not None:
+            candidates = [name for name in candidates if name.lower() == key_field]
+            if not candidates:
+                raise AfilnetSourceError(
+                    f"The group has no column {key_field!r} to be the key_field; it has: {', '.join(columns)}."
+                )
+        if not candidates:
+            raise AfilnetSourceError(
+                f"The group has neither a 'mobile' nor an 'email' column, so its contacts have no key; it has: "
+                f"{', '.join(columns)}."
+            )
+        if len(candidates) > 1:
+            raise AfilnetSourceError(
+                "The group has both a 'mobile' and an 'email' column, and its type cannot be asked; set key_field to "
+                "'mobile' or 'email', as the group was created."
+            )
+        self.key = candidates[0]
+        self.kind = self.key.lower()
+        self.others = [name for name in columns if name != self.key]
+        self._positions = {name.lower(): position for position, name in enumerate(self.others)}
+        self.to_create: list[str] = []
+
+    def position(self, name: str) -> int | None:
+        """Where a field's value stands, looked up without case; ``None`` if the group lacks it."""
+        return self._positions.get(name.lower())
+
+    def create(self, name: str) -> int:
+        """Add a column that the group will get before the first write."""
+        self._positions[name.lower()] = len(self.others)
+        self.others.append(name)
+        self.to_create.append(name)
+        return self._positions[name.lower()]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How the columns of a row map to the group: the key's index, and (index, position, clears, name) of the others."""
+
+    key_index: int | None
+    values: tuple[tuple[int, int, bool, str], ...]
+
+
+def bind(columns: Sequence[str], fields: GroupFields, options: RefreshOptions) -> Binding:
+    """Match source columns to group fields without case, through ``column_map``.
+
+    :raises AfilnetSourceError: for a column that the group lacks (``unknown_columns='fail'``), or two columns that
+        map to one field.
+    """
+    key_index: int | None = None
+    values = []
+    taken: dict[str, str] = {}
+    for index, column in enumerate(columns):
+        name = column.strip()
+        target = options.column_map.get(name.lower(), name)
+        if target.lower() in taken:
+            raise AfilnetSourceError(
+                f"Columns {taken[target.lower()]!r} and {column!r} both map to the group's field {target!r}; drop or "
+                "rename one of them (column_map)."
+            )
+        if target.lower() == fields.kind:
+            key_index = index
+        elif options.mode != "remove":
+            position = fields.position(target)
+            if position is None and options.unknown_columns == "create":
+                if not target or any(ch in target for ch in ",:"):
+                    raise AfilnetSourceError(
+                        f"Column {column!r} cannot be created: a field name has no comma or colon."
+                    )
+                position = fields.create(target)
+            if position is None:
+                if options.unknown_columns == "ignore":
+                    continue
+                raise AfilnetSourceError(
+                    f"The group has no field for source column {column!r}; it has: {fields.key}, "
+                    f"{', '.join(fields.others) or 'nothing else'}. Rename it with column_map, or set unknown_columns "
+                    "to 'ignore' (leave it out) or 'create' (add it to the group)."
+                )
+            values.append((index, position, options.clears(fields.others[position]), fields.others[position]))
+        taken[target.lower()] = column
+    return Binding(key_index, tuple(values))
+
+
+@dataclass(slots=True)
+class SourceCounts:
+    """What the pass found."""
+
+    rows: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    unreadable_keys: int = 0
+    ambiguous: int = 0
+
+
+class Spooler:
+    """Reads a source into the store."""
+
+    def __init__(
+        self, store: Store, fields: GroupFields, keys: KeyReader, options: RefreshOptions, check: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._fields = fields
+        self._keys = keys
+        self._options = options
+        self._check = check
+        self._batch: list[tuple[str, int, str, str]] = []
+        self._rejects: list[tuple[int, str | None, str, str, str]] = []
+        self._doubles: list[str] = []
+        self._accepted = 0
+        self.counts = SourceCounts()
+
+    def spool(self, source: RowSource) -> SourceCounts:
+        """Read, check and keep every row.
+
+        :raises AfilnetSourceError: with everything that is wrong, after the whole source was read.
+        """
+        if source.columns is not None:
+            self._bind_table(source.columns)
+        bound: dict[tuple[str, ...], Binding] = {}
+        for columns, values in source:
+            binding = bound.get(columns)
+            if binding is None:
+                binding = bound[columns] = bind(columns, self._fields, self._options)
+            self.counts.rows += 1
+            self._row(self.counts.rows, columns, values, binding)
+            if len(self._batch) >= _BATCH or len(self._rejects) >= _BATCH:
+                self._flush()
+        self._flush()
+        self.counts.duplicates = self._accepted - int(self._store.one("SELECT count(*) FROM wanted"))
+        self._judge()
+        return self.counts
+
+    def _bind_table(self, columns: tuple[str, ...]) -> None:
+        """What can be said of a table before its first row."""
+        names = {column.strip().lower() for column in columns}
+        missing = sorted(set(self._options.column_map) - names)
+        if missing:
+            raise AfilnetSourceError(
+                f"column_map names the column {missing[0]!r}, which the source lacks; it has: {', '.join(columns)}."
+            )
+        if bind(columns, self._fields, self._options).key_index is None:
+            raise AfilnetSourceError(
+                f"The source has no column for the group's key field {self._fields.key!r}; it has: "
+                f"{', '.join(columns)}. Add it to the query, or name it with column_map."
+            )
+
+    def _row(self, number: int, columns: tuple[str, ...], values: Sequence[Any], binding: Binding) -> None:
+        field = self._fields.key
+        key = None
+        try:
+            if binding.key_index is None:
+                raise RejectError("is missing")
+            key = self._keys.read(values[binding.key_index])
+            texts: list[str | None] = [None] * len(self._fields.others)
+            for index, position, clears, field in binding.values:  # noqa: B007 `field` names the culprit below
+                text = value_text(values[index])
+                # None: this field is not compared and not sent; '' asks to clear it.
+                texts[position] = text if text or clears else None
+        except RejectError as error:
+            self.counts.rejected += 1
+            self.counts.unreadable_keys += key is None
+            self.counts.ambiguous += isinstance(error, AmbiguousKeyError)
+            data = json.dumps(dict(zip(columns, values, strict=False)), default=str)
+            self._rejects.append((number, key.compared if key else None, field, error.args[0], data))
+            return
+        self._accepted += 1
+        self._batch.append((key.compared, number, key.sent, json.dumps(texts, ensure_ascii=False)))
+
+    def _flush(self) -> None:
+        self._check()
+        self._store.insert("rejects", self._rejects)
+        self._rejects.clear()
+        if not self._batch:
+            return
+        if self._options.duplicates == "last":
+            self._store.insert("wanted (key, row, sent, vals)", self._batch, on_conflict="OR REPLACE")
+        else:
+            before = self._store.db.total_changes
+            self._store.insert("wanted (key, row, sent, vals)", self._batch, on_conflict="OR IGNORE")
+            if self._store.db.total_changes - before < len(self._batch) and self._options.duplicates == "fail":
+                self._name_doubles()
+        self._batch.clear()
+
+    def _name_doubles(self) -> None:
+        for key, row, *_ in self._batch:
+            if len(self._doubles) >= _SHOWN:
+                return
+            first = self._store.one("SELECT row FROM wanted WHERE key = ?", key)
+            if first != row:
+                self._doubles.append(f"rows {first} and {row} ({mask_key(key)})")
+
+    def _judge(self) -> None:
+        counts, options = self.counts, self._options
+        wrong = []
+        if counts.ambiguous and options.bare_numbers == "fail":
+            wrong.append(
+                f"{counts.ambiguous} phones are valid both in {options.default_region} and, with a +, in another "
+                f"country: {self._samples('is a valid number of %')}. Say which is meant with "
+                "bare_numbers='national' or 'international'"
+            )
+        others = counts.rejected - (counts.ambiguous if wrong else 0)
+        if others and options.invalid_rows == "fail":
+            wrong.append(
+                f"{others} of {counts.rows} rows cannot be sent: {self._samples('%', but='is a valid number of %')}. "
+                "Correct the source, or go on without such rows with invalid_rows='reject' and max_rejected"
+            )
+        if counts.duplicates and options.duplicates == "fail":
+            wrong.append(
+                f"{counts.duplicates} rows have the key of an earlier row: {', '.join(self._doubles)}. Make the query "
+                "unique, or choose with duplicates='first' or 'last'"
+            )
+        if wrong:
+            raise AfilnetSourceError("Nothing was written. " + ". ".join(wrong) + ".")
+        if not self._accepted and not options.allow_empty:
+            what = "is empty" if not counts.rows else f"has no row that can be sent ({counts.rejected} were rejected)"
+            raise AfilnetGuardrailError(
+                f"Nothing was written: the source {what}. If that is right, set allow_empty=True."
+            )
+
+    def _samples(self, like: str, but: str = "") -> str:
+        found = self._store.db.execute(
+            "SELECT row, field, reason FROM rejects WHERE reason LIKE ? AND reason NOT LIKE ? ORDER BY row LIMIT ?",
+            (like, but, _SHOWN + 1),
+        ).fetchall()
+        named = [f"row {row}: {field} {reason.split(';')[0]}" for row, field, reason in found[:_SHOWN]]
+        return "; ".join(named) + ("; and more" if len(found) > _SHOWN else "")
+
+
+def read_suppressed(store: Store, keys: KeyReader, given: Callable[[], Any], options: RefreshOptions) -> int:
+    """Read the opt-outs into the store, with the same normaliser as rows.
+
+    :param given: called once; returns an iterable of keys.
+    :return: how many keys there are.
+    :raises AfilnetGuardrailError: for an unreadable key, or none at all unless ``allow_empty_suppress``.
+    """
+    number = 0
+    batch = []
+    for number, raw in enumerate(given(), 1):
+        try:
+            batch.append((keys.read(raw).compared,))
+        except RejectError as error:
+            raise AfilnetGuardrailError(
+                f"Nothing was written: suppressed key number {number} {error.args[0]}, so it is not known who must be "
+                "left out. Correct the suppression list."
+            ) from None
+        if len(batch) >= _BATCH:
+            store.insert("suppressed", batch, on_conflict="OR IGNORE")
+            batch = []
+    store.insert("suppressed", batch, on_conflict="OR IGNORE")
+    if not number and not options.allow_empty_suppress:
+        raise AfilnetGuardrailError(
+            "Nothing was written: the suppression list is empty, which may be a fault. If that is right, set "
+            "allow_empty_suppress=True."
+        )
+    return number

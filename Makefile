@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/python example_dags/demo/run.py --build $(BUILD)/demo
+	$(BIN)/python demo/run.py --build $(BUILD)/demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

@@ -127,7 +127,8 @@ class ReportFolder:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-        with (self._folder / "rejects.jsonl").open("w", encoding="utf-8") as file:
+        # Half of a surrogate pair, one of the reasons to be in there, is written as JSON escapes it.
+        with (self._folder / "rejects.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as file:
             for row, field, reason, data in store.db.execute(
                 "SELECT row, field, reason, data FROM rejects ORDER BY row"
             ):
@@ -144,4 +145,5 @@ class ReportFolder:
             "error": None if error is None else f"{type(error).__name__}: {error}",
             "result": None if result is None else result.as_dict(),
         }
-        (self._folder / "report.json").open("w", encoding="utf-8").write(json.dumps(report, indent=2) + "\n")
+        with (self._folder / "report.json").open("w", encoding="utf-8") as file:
+            file.write(json.dumps(report, indent=2) + "\n")

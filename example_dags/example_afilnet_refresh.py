@@ -1,0 +1,82 @@
+"""A warehouse load, and the refresh of an Afilnet group that follows it.
+
+``load_customers`` fills the table ``customers`` and updates its Asset. That starts ``afilnet_refresh_customers``, which
+makes the group on its first run, and from then on keeps it equal to the query: new customers are added, changed ones
+updated, those who left deleted. Set up a connection ``afilnet_default`` and one named ``warehouse``; any database that
+Airflow knows will do.
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+from airflow.sdk import DAG, Asset
+
+from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator
+from airflow_provider_afilnet.operators.groups import AfilnetAssignCountryOperator, AfilnetCreateGroupOperator
+from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
+
+CUSTOMERS = Asset(name="warehouse_customers", uri="warehouse://shop/customers")
+GROUP = Asset(name="afilnet_customers", uri="afilnet://group/customers")
+
+with DAG(
+    dag_id="load_customers",
+    description="Fill the customers table; its Asset starts the refresh.",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    schedule="@daily",
+    catchup=False,
+    tags=["afilnet", "example"],
+) as load_dag:
+    SQLExecuteQueryOperator(
+        task_id="load",
+        conn_id="warehouse",
+        sql=[
+            "CREATE TABLE IF NOT EXISTS customers (phone VARCHAR(40), full_name VARCHAR(200), city VARCHAR(100))",
+            "DELETE FROM customers",
+            "INSERT INTO customers SELECT phone, full_name, city FROM staging_customers",
+        ],
+        outlets=[CUSTOMERS],
+    )
+
+# [START howto_refresh]
+with DAG(
+    dag_id="afilnet_refresh_customers",
+    description="Keep an Afilnet group equal to the customers table.",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    schedule=[CUSTOMERS],
+    catchup=False,
+    max_active_runs=1,  # two refreshes of one group at once would only get in each other's way
+    default_args={"retries": 2, "retry_delay": pendulum.duration(minutes=5)},
+    tags=["afilnet", "example"],
+) as refresh_dag:
+    group = AfilnetCreateGroupOperator(
+        task_id="create_group",
+        name="Customers",
+        group_type="mobile",
+        fields=["mobile", "name", "city"],
+        remember_as="afilnet_customers_group",  # the Variable that keeps the id: later runs find the group there
+    )
+    country = AfilnetAssignCountryOperator(task_id="assign_country", group_id=group.output, country="ESP")
+    refresh = SqlToAfilnetGroupOperator(
+        task_id="refresh",
+        sql_conn_id="warehouse",
+        sql="SELECT phone, full_name, city FROM customers",
+        group_id=group.output,
+        mode="mirror",
+        column_map={"phone": "mobile", "full_name": "name"},
+        default_region="ES",
+        invalid_rows="reject",
+        max_rejected=0.01,
+        delete_despite_rejects=True,  # an unusable phone must not keep those who left on the list
+        unsafe_values="replace",  # names with commas cannot be modified in place
+        max_deletes=0.1,
+        report_path="{{ var.value.get('afilnet_reports', '/tmp/afilnet_reports') }}/{{ run_id }}",
+        outlets=[GROUP],
+    )
+    read_back = AfilnetGetContactsOperator(
+        task_id="read_back",
+        group_id=group.output,
+        output_path="{{ var.value.get('afilnet_reports', '/tmp/afilnet_reports') }}/{{ run_id }}/group.jsonl",
+    )
+    group >> country >> refresh >> read_back
+# [END howto_refresh]

@@ -1,0 +1,124 @@
+"""A refresh that is killed, timed out or ended by a user: writing stops, nothing is green, and the next run heals."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROWS = 4000
+STOPS_WITHIN = 4.0
+
+
+@pytest.fixture
+def group(sandbox, afilnet_conn, make_conn, tmp_path) -> str:
+    """A group that differs a lot from the query, at a server that takes its time."""
+    path = tmp_path / "warehouse.sqlite"
+    make_conn("warehouse", conn_type="sqlite", host=str(path))
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE customers (mobile TEXT, name TEXT)")
+        rows = [(f"346{i:08d}", f"Ana {i}") for i in range(ROWS)]
+        database.executemany("INSERT INTO customers VALUES (?, ?)", rows)
+    old = [{"mobile": f"346{i:08d}", "name": "Old" if i % 4 == 0 else f"Ana {i}"} for i in range(0, ROWS, 2)]
+    gone = [{"mobile": f"347{i:08d}", "name": "Gone"} for i in range(300)]
+    group_id = sandbox.create_group("g", "mobile", ["mobile", "name"], contacts=old + gone)
+    sandbox.fail("latency", seconds=0.02)
+    return group_id
+
+
+@pytest.fixture
+def start(group: str, airflow_home: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start the task in a process of its own."""
+
+    def run(*more: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path])}
+        return subprocess.Popen(
+            [sys.executable, str(HERE / "task_process.py"), group, *more],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    return run
+
+
+def wait_for_writes(sandbox, number: int, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while sandbox.writes < number:
+        assert process.poll() is None, f"the task ended before it was to be stopped: {process.communicate()[0]}"
+        assert time.monotonic() < end, "the task wrote nothing for a minute"
+        time.sleep(0.01)
+
+
+def assert_exact(sandbox, group: str) -> None:
+    held = sandbox.contacts(group)
+    assert {c["mobile"]: c["name"] for c in held} == {f"346{i:08d}": f"Ana {i}" for i in range(ROWS)}
+    assert max(Counter(c["mobile"] for c in held).values()) == 1
+
+
+def heal(sandbox, group: str, start: Callable[..., subprocess.Popen[str]]) -> None:
+    sandbox.clear_faults()
+    again = start()
+    assert "ended: success" in again.communicate(timeout=120)[0]
+    assert_exact(sandbox, group)
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_killed_in_the_middle_then_run_again_is_exact(sandbox, group, start, moment) -> None:
+    process = start()
+    # Moments of the additions, the updates and the deletions.
+    wait_for_writes(sandbox, random.Random(moment).choice([1, 2, 5, 8]) if moment < 2 else 40 * moment**2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    heal(sandbox, group, start)
+
+
+def test_marked_failed_by_a_user_stops_writing_within_four_seconds(sandbox, group, start) -> None:
+    process = start()
+    wait_for_writes(sandbox, 60, process)
+    told = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[0]
+    assert time.monotonic() - told < STOPS_WITHIN + 1
+    assert "ended: " in output
+    assert "success" not in output
+    time.sleep(1)
+    assert max(call.at for call in sandbox.calls) - told < STOPS_WITHIN
+    heal(sandbox, group, start)
+
+
+def test_past_its_execution_timeout_stops_writing_within_four_seconds(sandbox, group, start) -> None:
+    process = start("4")
+    wait_for_writes(sandbox, 10, process)
+    output = process.communicate(timeout=60)[0]
+    ended = time.monotonic()
+    assert "ended: " in output
+    assert "AirflowTaskTimeout" in output
+    assert "success" not in output
+    time.sleep(1)
+    assert max(call.at for call in sandbox.calls) <= ended
+    heal(sandbox, group, start)
+
+
+def test_stopped_while_the_server_does_not_answer(sandbox, group, start) -> None:
+    """A call under way is cut off after a grace, so that the end does not wait for the server."""
+    process = start()
+    wait_for_writes(sandbox, 20, process)
+    sandbox.fail("latency", seconds=30)
+    time.sleep(0.5)
+    told = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[0]
+    assert time.monotonic() - told < STOPS_WITHIN + 1
+    assert "success" not in output

@@ -65,7 +65,8 @@ def shape(value: object) -> str:
     return _kind(value)
 
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_ -]{0,39}")
+# A name with a blank might be a person's.
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
 
 
 def _kind(value: object) -> str:
@@ -127,12 +128,14 @@ def read_answer(method: Method, http_status: int, headers: Mapping[str, str], bo
     :raises AfilnetError: the typed error that the answer stands for.
     """
     envelope = _envelope(body)
-    if http_status == 200 or (envelope is not None and _names_known_code(envelope)):
-        if envelope is None:
-            raise unreadable(method, _not_json(headers), http_status=http_status, passing=True)
-        check_status(method, envelope.get("status"), envelope.get("error"), http_status=http_status)
-        return envelope.get("result")
-    raise http_error(method, http_status, headers)
+    if http_status != 200:
+        if envelope is not None and _names_known_code(envelope):
+            raise code_error(method, envelope["error"], http_status=http_status)
+        raise http_error(method, http_status, headers)
+    if envelope is None:
+        raise unreadable(method, _not_json(headers), http_status=http_status, passing=True)
+    check_status(method, envelope.get("status"), envelope.get("error"), http_status=http_status)
+    return envelope.get("result")
 
 
 def _envelope(body: bytes) -> dict[str, Any] | None:
@@ -174,10 +177,12 @@ def code_error(method: Method, code: str | None, *, http_status: int = 200) -> A
     """The typed error for one of Afilnet's codes; an unknown code is an invalid request that shows it."""
     code = (code or "").strip().upper() or None
     kind, meaning = _CODES.get(code or "", (AfilnetInvalidRequestError, "the service refused it"))
-    # An unknown code is the server's text: shown only where it looks like a code, since it might quote a value.
-    shown = code if code is None or re.fullmatch(r"[A-Z][A-Z_]{1,60}", code) else "an unlisted code"
+    shown = code or "no code"
+    # An unknown code is the server's text: kept only where it looks like a code, since it might quote a value.
+    if code is not None and not re.fullmatch(r"[A-Z][A-Z_]{1,60}", code):
+        code, shown = None, "an unlisted code"
     return kind(
-        f"{method.name} was refused with {shown or 'no code'}: {meaning}.",
+        f"{method.name} was refused with {shown}: {meaning}.",
         code=code,
         method=method.name,
         http_status=http_status,
@@ -188,7 +193,10 @@ def http_error(method: Method, http_status: int, headers: Mapping[str, str]) -> 
     """The typed error for an HTTP status other than 200 whose body names no known code."""
     name = method.name
     if 300 <= http_status < 400:
-        target = urlsplit(headers.get("Location", ""))
+        try:
+            target = urlsplit(headers.get("Location", ""))
+        except ValueError:
+            target = urlsplit("")
         where = f" to {target.scheme}://{target.hostname}" if target.hostname else ""
         return AfilnetConfigurationError(
             f"{name} was redirected{where} (HTTP {http_status}); redirects are not followed, because a repeated POST "
@@ -249,7 +257,7 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         return None
@@ -288,7 +296,8 @@ def read_record(value: Mapping[str, Any], key: str | None = None) -> ContactReco
     names = {name.lower(): name for name in value}
     id_name = next((names[name] for name in ID_NAMES if name in names), None)
     nested = value[names["fields"]] if "fields" in names else ()
-    if isinstance(nested, Mapping) or nested == [] or ("fields" in names and nested is None):
+    # A null beside other fields is the value of a column that happens to be called "fields".
+    if isinstance(nested, Mapping) or nested == [] or (nested is None and set(names) <= {"fields", *ID_NAMES}):
         fields = dict(nested or {})
         found = value[id_name] if id_name is not None else key
     elif id_name is not None and (key is None or id_name.lower() == "idcontact"):
@@ -351,7 +360,7 @@ def read_columns(result: object) -> list[str]:
         columns = [_column_name(item, method, result) for item in result]
     elif isinstance(result, dict) and all(str(key).isdecimal() for key in result):
         columns = [_column_name(item, method, result) for item in result.values()]
-    elif isinstance(result, dict):
+    elif isinstance(result, dict) and not any(isinstance(item, list) for item in result.values()):
         columns = [str(key) for key in result]
     else:
         raise unreadable(method, shape(result))
@@ -372,7 +381,7 @@ def _column_name(item: object, method: Method, whole: object) -> str:
 
 
 def read_new_id(result: object, *names: str) -> str | None:
-    """Read the id that ``creategroup`` or ``addcontact`` may answer; ``None`` if there is none.
+    """Read the id that ``creategroup`` or ``addcontact`` may answer; ``None`` if there is none. 0 is no id.
 
     :param names: key names of the id in an object, such as ``idgroup``.
     """
@@ -381,21 +390,16 @@ def read_new_id(result: object, *names: str) -> str | None:
     if isinstance(result, dict):
         by_name = {str(name).lower(): value for name, value in result.items()}
         result = next((by_name[name] for name in (*names, "id") if name in by_name), None)
-    if isinstance(result, str) and re.fullmatch(r"[A-Za-z-]*\d[\w-]*", result.strip()):
+    if isinstance(result, str) and re.fullmatch(r"(?!0+$)[A-Za-z-]*\d[\w-]*", result.strip()):
         return result.strip()
     return None
 
 
 def read_balance(result: object) -> float:
     """Read ``getbalance``: a number, or a number as text."""
-    try:
-        return float(result) if isinstance(result, str) else _not_a_number(result)
-    except ValueError:
-        raise unreadable(METHODS["getbalance"], shape(result)) from None
-
-
-def _not_a_number(result: object) -> float:
-    raise ValueError(shape(result))
+    if isinstance(result, str) and re.fullmatch(r"\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*", result, re.ASCII):
+        return float(result)
+    raise unreadable(METHODS["getbalance"], shape(result))
 
 
 @dataclass(frozen=True, slots=True)

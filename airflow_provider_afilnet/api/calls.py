@@ -120,5 +120,6 @@ def record_id(value: object, what: str) -> str:
     """
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not text or text in ("None", "none", "null"):
-        raise AfilnetInvalidRequestError(f"{what} must be an id such as '1000', not {value!r}.")
+        given = repr(value) if isinstance(value, (str, int)) else type(value).__name__
+        raise AfilnetInvalidRequestError(f"{what} must be an id such as '1000', not {given}.")
     return text

@@ -8,6 +8,9 @@ imported when a client is used, not before.
 from __future__ import annotations
 
 import logging
+import ssl
+import sys
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_provider_afilnet.api.answers import ContactRecord, lost, not_sent, read_answer
 from airflow_provider_afilnet.api.calls import Call, build_call
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError, AfilnetError
+from airflow_provider_afilnet.api.methods import Method
 from airflow_provider_afilnet.api.network import certificate_file, keep_urls_out_of_logs, proxy_for, ssl_context
 from airflow_provider_afilnet.api.settings import ClientSettings
 from airflow_provider_afilnet.api.styles import put_on_wire
@@ -41,6 +45,29 @@ def _too_slow(settings: ClientSettings) -> str:
 def _warn_of_get(settings: ClientSettings) -> None:
     if settings.style == "get":
         log.warning("api_style 'get' sends user and password in the URL, where logs and caches keep them; use 'post'.")
+
+
+def _unusable_address(method: Method, settings: ClientSettings) -> AfilnetError:
+    return AfilnetConfigurationError(
+        f"{method.name} was not sent: the address {settings.base_url!r} (or the proxy of the environment) cannot be "
+        "used; check the connection's host.",
+        method=method.name,
+    )
+
+
+class _Untied:
+    """Cuts what the HTTP library raised off our errors: its text holds the URL, which in the GET styles holds secrets.
+
+    ``raise … from None`` only hides it from tracebacks.
+    """
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, AfilnetError):
+            error.__context__ = None
 
 
 class AfilnetClient:
@@ -74,7 +101,7 @@ class AfilnetClient:
             self._session = session
         return self._session
 
-    def call(self, name: str, **params: object) -> Any:
+    def call(self, name: str, /, **params: object) -> Any:
         """Make one call.
 
         :param name: a method of the API.
@@ -83,7 +110,7 @@ class AfilnetClient:
         :raises AfilnetError: the typed error; :class:`AfilnetOutcomeUnknownError` if it may have been applied.
         """
         call = build_call(name, params)
-        with self._answer(call) as response:
+        with _Untied(), self._answer(call) as response:
             return read_answer(call.method, response.status_code, response.headers, response.content)
 
     def contacts(self, group_id: str) -> Iterator[ContactRecord]:
@@ -95,7 +122,7 @@ class AfilnetClient:
         from airflow_provider_afilnet.api.contact_stream import ContactStream
 
         call = build_call("getcontacts", {"idgroup": group_id})
-        with self._answer(call) as response:
+        with _Untied(), self._answer(call) as response:
             if response.status_code != 200:
                 read_answer(call.method, response.status_code, response.headers, response.content)
                 return
@@ -109,8 +136,8 @@ class AfilnetClient:
         """Send the call and translate whatever the transport raises, also while the body is read."""
         session = self.session()
         import requests
-        from urllib3 import exceptions as below
 
+        outer = sys.exception()
         wire = put_on_wire(self.settings, call)
         timeout = self.settings.timeout
         try:
@@ -125,26 +152,8 @@ class AfilnetClient:
                 auth=_keep_headers,
             ) as response:
                 yield response
-        # The causes are cut off everywhere: their texts hold the URL, which in the GET styles holds secrets.
-        except requests.exceptions.SSLError:
-            raise not_sent(call.method, _TLS_ADVICE, retryable=False) from None
-        except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError):
-            raise not_sent(call.method, _UNREACHABLE) from None
-        except requests.exceptions.ReadTimeout:
-            raise lost(call.method, _too_slow(self.settings)) from None
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema):
-            raise AfilnetConfigurationError(
-                f"{call.method.name} was not sent: the address {self.settings.base_url!r} (or the proxy of the "
-                "environment) cannot be used; check the connection's host."
-            ) from None
-        except requests.exceptions.ConnectionError as error:
-            reason = getattr(error.args[0], "reason", None) if error.args else None
-            if isinstance(reason, (below.NewConnectionError, below.ConnectTimeoutError, below.NameResolutionError)):
-                raise not_sent(call.method, _UNREACHABLE) from None
-            why = _too_slow(self.settings) if "Read timed out" in str(error) else "the connection was closed"
-            raise lost(call.method, why) from None
-        except requests.exceptions.RequestException:
-            raise lost(call.method, "the connection broke") from None
+        except requests.exceptions.RequestException as error:
+            raise _error_of_requests(error, outer, call.method, self.settings) from None
 
     def close(self) -> None:
         """Close the session's connections; the next call opens a new session."""
@@ -166,6 +175,40 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
+def _error_of_requests(
+    error: requests.exceptions.RequestException, outer: BaseException | None, method: Method, settings: ClientSettings
+) -> AfilnetError:
+    """What went wrong, above all whether the call was sent: only then may a write have been applied.
+
+    :param outer: the exception that the caller was already handling, which says nothing about this call.
+    """
+    from requests import exceptions as above
+    from urllib3 import exceptions as below
+
+    if isinstance(error, (above.InvalidURL, above.InvalidProxyURL, above.InvalidSchema)):
+        return _unusable_address(method, settings)
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link is not outer:
+        chain.append(link)
+        link = link.__context__
+    if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+        return not_sent(method, _TLS_ADVICE, retryable=False)
+    never_connected = (below.NewConnectionError, below.ConnectTimeoutError, below.NameResolutionError)
+    if isinstance(error, (above.ConnectTimeout, above.ProxyError)) or any(
+        isinstance(link, never_connected) or _in_handshake(link) for link in chain
+    ):
+        return not_sent(method, _UNREACHABLE)
+    if any(isinstance(link, below.ReadTimeoutError) for link in chain):
+        return lost(method, _too_slow(settings))
+    return lost(method, "the connection was closed")
+
+
+def _in_handshake(error: BaseException) -> bool:
+    """Whether TLS was still being set up: the type does not tell, the same ones come after a call was sent."""
+    return any(frame.f_code.co_name == "do_handshake" for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
 class AsyncAfilnetClient:
     """Many calls at once over one aiohttp session of a running event loop. Use it as an async context manager."""
 
@@ -177,6 +220,7 @@ class AsyncAfilnetClient:
         import aiohttp
 
         _warn_of_get(self.settings)
+        self._proxy = proxy_for(self.settings.base_url)
         secure = self.settings.base_url.startswith("https")
         connector = aiohttp.TCPConnector(
             limit=self.settings.max_connections, ssl=ssl_context(self.settings) if secure else False
@@ -190,7 +234,6 @@ class AsyncAfilnetClient:
         )
         # aiohttp silently repeats a GET whose connection was closed, and in the GET styles a GET may write.
         self._session._retry_connection = False
-        self._proxy = proxy_for(self.settings.base_url)
         return self
 
     async def __aexit__(
@@ -200,11 +243,12 @@ class AsyncAfilnetClient:
             await self._session.close()
             self._session = None
 
-    async def call(self, name: str, **params: object) -> Any:
+    async def call(self, name: str, /, **params: object) -> Any:
         """Make one call; arguments, result and errors are those of :meth:`AfilnetClient.call`."""
         call = build_call(name, params)
-        async with self._answer(call) as response:
-            return read_answer(call.method, response.status, response.headers, await response.read())
+        with _Untied():
+            async with self._answer(call) as response:
+                return read_answer(call.method, response.status, response.headers, await response.read())
 
     async def contacts(self, group_id: str) -> AsyncIterator[list[ContactRecord]]:
         """Stream the contacts of a group in batches, in constant memory.
@@ -215,15 +259,16 @@ class AsyncAfilnetClient:
         from airflow_provider_afilnet.api.contact_stream import ContactStream
 
         call = build_call("getcontacts", {"idgroup": group_id})
-        async with self._answer(call) as response:
-            if response.status != 200:
-                read_answer(call.method, response.status, response.headers, await response.read())
-                return
-            stream = ContactStream()
-            async for chunk in response.content.iter_chunked(_SLICE):
-                if ready := stream.feed(chunk):
-                    yield ready
-            stream.close()
+        with _Untied():
+            async with self._answer(call) as response:
+                if response.status != 200:
+                    read_answer(call.method, response.status, response.headers, await response.read())
+                    return
+                stream = ContactStream()
+                async for chunk in response.content.iter_chunked(_SLICE):
+                    if ready := stream.feed(chunk):
+                        yield ready
+                stream.close()
 
     @asynccontextmanager
     async def _answer(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -249,10 +294,7 @@ class AsyncAfilnetClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError):
             raise not_sent(call.method, _UNREACHABLE) from None
         except aiohttp.InvalidURL:
-            raise AfilnetConfigurationError(
-                f"{call.method.name} was not sent: the address {self.settings.base_url!r} (or the proxy of the "
-                "environment) cannot be used; check the connection's host."
-            ) from None
+            raise _unusable_address(call.method, self.settings) from None
         except TimeoutError:
             raise lost(call.method, _too_slow(self.settings)) from None
         except (aiohttp.ClientError, OSError):

@@ -6,6 +6,7 @@ seen the document end with a status of success.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import ijson
@@ -31,6 +32,7 @@ class ContactStream:
         self._status: object = None
         self._error: object = None
         self._form = "absent"
+        self._head: bytes | None = b""
         self._parser: Any = ijson.basic_parse_coro(_events(self))
 
     def feed(self, chunk: bytes) -> list[ContactRecord]:
@@ -39,12 +41,21 @@ class ContactStream:
         :return: the contacts that became complete.
         :raises AfilnetUnreadableAnswerError: if the bytes are no JSON, or a contact has an unknown form.
         """
+        if self._head is not None:
+            # PHP files saved on Windows send a byte order mark before their answer; it may come in pieces.
+            self._head += chunk
+            if BOM_UTF8.startswith(self._head):
+                return []
+            chunk, self._head = self._head.removeprefix(BOM_UTF8), None
+        if not chunk:  # to the parser an empty chunk would mean that the document ends here
+            return []
         try:
             self._parser.send(chunk)
-        except (ijson.JSONError, UnicodeDecodeError):
-            raise unreadable(_METHOD, "something that is not JSON", passing=True) from None
         except UnknownFormError as error:
             raise unreadable(_METHOD, error.args[0]) from None
+        # ArithmeticError: a number with an exponent that no decimal can hold.
+        except (ijson.JSONError, ValueError, ArithmeticError):
+            raise unreadable(_METHOD, "something that is not JSON", passing=True) from None
         ready, self._ready = self._ready, []
         return ready
 
@@ -56,7 +67,7 @@ class ContactStream:
         """
         try:
             self._parser.close()
-        except (ijson.JSONError, UnicodeDecodeError):
+        except (ijson.JSONError, ValueError, ArithmeticError):
             raise unreadable(_METHOD, "a body that broke off", passing=True) from None
         check_status(_METHOD, self._status, self._error)
         if self._form in ("absent", "null"):
@@ -129,7 +140,8 @@ def _object(depth: int) -> Any:
         elif event == "start_array":
             event, _ = yield
             if event != "end_array":
-                raise UnknownFormError(f"a list inside a contact, under {name if name.isalpha() else 'a key'}")
+                where = name if name.isascii() and name.isalpha() else "a key"
+                raise UnknownFormError(f"a list inside a contact, under {where}")
             value = []
         found[name] = value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _EMAIL = re.compile(r"[^\s@,;:<>\"'=&]+@[^\s@,;:<>\"'=&]+")
-_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[\s().-]?\d){6,}(?![\w])")
+_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[\s().-]{0,3}\d){6,}(?![\w])")
 
 
 def mask_key(key: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
-from airflow_provider_afilnet.api.settings import ClientSettings, is_loopback
+from airflow_provider_afilnet.api.settings import ClientSettings, is_host_name, is_loopback
 
 
 def proxy_for(base_url: str) -> str | None:
@@ -23,7 +23,23 @@ def proxy_for(base_url: str) -> str | None:
     if is_loopback(host) or proxy_bypass(host):
         return None
     proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy:
+        return None
+    # Without a scheme it means http, as for curl; aiohttp would refuse it.
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        target = urlsplit(proxy)
+        usable = target.scheme in ("http", "https") and is_host_name(target.hostname or "") and target.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # Its text may hold a password.
+        raise AfilnetConfigurationError(
+            f"The proxy that the environment names for {parts.scheme} cannot be used; it must be like "
+            "http://proxy.example:3128 (SOCKS is not supported). NO_PROXY can exempt the connection's host."
+        )
+    return proxy
 
 
 def certificate_file(settings: ClientSettings) -> str:
@@ -36,30 +52,31 @@ def certificate_file(settings: ClientSettings) -> str:
         raise AfilnetConfigurationError(
             f"The connection's extra 'ca_bundle' names {settings.ca_bundle!r}, which is not a file on this machine."
         )
+    try:
+        ssl.create_default_context(cafile=settings.ca_bundle)
+    except OSError:  # of which ssl.SSLError is one
+        raise AfilnetConfigurationError(
+            f"The connection's extra 'ca_bundle' names {settings.ca_bundle!r}, which holds no readable PEM "
+            "certificates."
+        ) from None
     return settings.ca_bundle
 
 
 def ssl_context(settings: ClientSettings) -> ssl.SSLContext:
     """A verifying TLS context over :func:`certificate_file`."""
-    cafile = certificate_file(settings)
-    try:
-        return ssl.create_default_context(cafile=cafile)
-    except ssl.SSLError:
-        raise AfilnetConfigurationError(
-            f"The connection's extra 'ca_bundle' names {cafile!r}, which holds no readable PEM certificates."
-        ) from None
+    return ssl.create_default_context(cafile=certificate_file(settings))
 
 
 class _NoSecretsInUrls(logging.Filter):
-    """urllib3 logs every URL at DEBUG, and the GET style carries the password in it."""
+    """urllib3 logs every URL at DEBUG; the GET styles carry contacts in it, and one of them the password."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "password=" not in record.getMessage()
+        return "?class=" not in record.getMessage()
 
 
 _FILTER = _NoSecretsInUrls()
 
 
 def keep_urls_out_of_logs() -> None:
-    """Drop urllib3's debug lines that hold a password; calling it again changes nothing."""
+    """Drop urllib3's debug lines that hold the URL of a GET call; calling it again changes nothing."""
     logging.getLogger("urllib3.connectionpool").addFilter(_FILTER)

@@ -90,12 +90,13 @@ def read_settings(
     extra: Mapping[str, Any] | None = None,
     name: str = "The Afilnet connection",
 ) -> ClientSettings:
-    """Read the fields of a connection strictly; ``None`` counts as absent everywhere.
+    """Read the fields of a connection strictly; ``None`` and blank text count as absent.
 
     :param name: what messages call the connection, such as ``Connection 'afilnet_default'``.
     :raises AfilnetConfigurationError: naming the field and the way out.
     """
-    extra = {key: value for key, value in (extra or {}).items() if value is not None}
+    # A form hands over null or blank text for what was left empty.
+    extra = {key: value for key, value in (extra or {}).items() if value is not None and value != ""}
     unknown = sorted(set(extra) - set(KNOWN_EXTRAS))
     if unknown:
         raise AfilnetConfigurationError(
@@ -107,13 +108,24 @@ def read_settings(
     if not password:
         raise AfilnetConfigurationError(f"{name} has no password: put the Afilnet password there.")
     assert login is not None
+    for field_name, text in (("login", login), ("password", password)):
+        # The error of an encoder would hold the whole text.
+        if any("\ud800" <= ch <= "\udfff" for ch in text):
+            raise AfilnetConfigurationError(
+                f"{name}: the {field_name} holds half of a surrogate pair, which is no text and cannot be sent."
+            )
+    style = _read_style(extra.get("api_style", "post"), name)
+    if style in ("basic", "basic-get") and ":" in login:
+        raise AfilnetConfigurationError(
+            f"{name}: the login holds a colon, which HTTP Basic cannot carry; use api_style 'post'."
+        )
     insecure = read_bool(extra.get("allow_insecure_http", False), f"{name}: extra 'allow_insecure_http'")
     return ClientSettings(
         user=login.strip(),
         password=password,
         base_url=_read_base_url(host, schema, port, allow_insecure_http=insecure, name=name),
-        style=_read_style(extra.get("api_style", "post"), name),
-        timeout=_read_number(extra.get("timeout", DEFAULT_TIMEOUT), f"{name}: extra 'timeout'", above=0),
+        style=style,
+        timeout=_read_number(extra.get("timeout", DEFAULT_TIMEOUT), f"{name}: extra 'timeout'", above=0, highest=86400),
         max_connections=_read_integer(
             extra.get("max_connections", DEFAULT_MAX_CONNECTIONS), f"{name}: extra 'max_connections'", 1, 64
         ),
@@ -136,13 +148,13 @@ def read_bool(value: object, what: str) -> bool:
     raise AfilnetConfigurationError(f"{what} must be true or false, not {value!r}.")
 
 
-def _read_number(value: object, what: str, *, above: float | None = None) -> float:
+def _read_number(value: object, what: str, *, above: float | None = None, highest: float = math.inf) -> float:
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or number < 0 or (above is not None and number <= above):
-        wanted = "a number above 0" if above is not None else "a number of 0 (no limit) or more"
+    if not math.isfinite(number) or number < 0 or number > highest or (above is not None and number <= above):
+        wanted = f"a number above 0, {highest:g} at most" if above is not None else "a number of 0 (no limit) or more"
         raise AfilnetConfigurationError(f"{what} must be {wanted}, not {value!r}.")
     return number
 
@@ -226,8 +238,7 @@ def _read_base_url(
         raise AfilnetConfigurationError(f"{name}: the scheme must be https (or http), not {parts.scheme!r}.")
     hostname = parts.hostname or ""
     if (
-        not hostname
-        or any(ch.isspace() or ch in '\\"<>^`{}|%' for ch in hostname)
+        not is_host_name(hostname)
         or parts.username is not None
         or parts.password is not None
         or parts.path not in ("", "/")
@@ -249,6 +260,15 @@ def _read_base_url(
         )
     shown = f"[{hostname}]" if ":" in hostname else hostname
     return f"{scheme}://{shown}" + (f":{number}" if number is not None else "")
+
+
+def is_host_name(hostname: str) -> bool:
+    """Whether the name can be looked up: the HTTP libraries fail in their own ways on what cannot."""
+    try:
+        hostname.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(hostname) and not any(ch.isspace() or ch in '\\"<>^`{}|%' for ch in hostname)
 
 
 def is_loopback(hostname: str) -> bool:

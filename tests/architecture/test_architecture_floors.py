@@ -1,0 +1,168 @@
+"""The floors of the design, read out of the sources: who may import whom, and what an import may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_afilnet
+
+ROOT = "airflow_provider_afilnet"
+SOURCE = Path(airflow_provider_afilnet.__file__).parent
+SKIN = {"hooks", "operators", "sensors", "triggers", "transfers", "links", "exceptions"}
+MAY_IMPORT = {
+    "api": {"api"},
+    "refresh": {"refresh", "api"},
+    "sandbox": {"sandbox", "api"},
+    "get_provider_info": set(),
+    "__init__": set(),
+    **{floor: SKIN | {"refresh", "api"} for floor in SKIN},
+}
+WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "get_provider_info", "__init__"}
+COSTLY = {"requests", "aiohttp", "phonenumbers", "pycountry", "ijson", "email_validator", "pyarrow"}
+
+
+def name_of(path: Path) -> str:
+    parts = [ROOT, *path.relative_to(SOURCE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def floor_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def statements(tree: ast.AST, *, everywhere: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports: all of them, or those that run when the module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif everywhere or not (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or is_type_checking(node)
+        ):
+            yield from statements(node, everywhere=everywhere)
+
+
+@cache
+def imports(module: str, *, everywhere: bool) -> frozenset[str]:
+    """What a module imports, as full names; ``from package import module`` counts as the module."""
+    found: set[str] = set()
+    for node in statements(ast.parse(MODULES[module].read_text()), everywhere=everywhere):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+            continue
+        source = node.module or ""
+        if node.level:
+            package = module.split(".") if MODULES[module].name == "__init__.py" else module.split(".")[:-1]
+            source = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+        found |= {f"{source}.{alias.name}" if f"{source}.{alias.name}" in MODULES else source for alias in node.names}
+    return frozenset(found)
+
+
+def ours(names: frozenset[str]) -> set[str]:
+    return {name for name in names if name == ROOT or name.startswith(f"{ROOT}.")}
+
+
+def test_the_sources_are_found() -> None:
+    assert {f"{ROOT}.api.client", f"{ROOT}.api.methods", f"{ROOT}.sandbox"} <= set(MODULES)
+    assert f"{ROOT}.api.styles" in ours(imports(f"{ROOT}.api.client", everywhere=False))
+    assert "requests" in imports(f"{ROOT}.api.client", everywhere=True)
+    assert "requests" not in imports(f"{ROOT}.api.client", everywhere=False)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_floor_imports_only_from_floors_below(module: str) -> None:
+    floor = floor_of(module)
+    assert floor in MAY_IMPORT, f"{module} is on no known floor"
+    # The root itself holds nothing but the version.
+    wrong = {
+        name for name in ours(imports(module, everywhere=True)) - {ROOT} if floor_of(name) not in MAY_IMPORT[floor]
+    }
+    assert not wrong
+    if floor in ("get_provider_info", "__init__"):
+        assert not ours(imports(module, everywhere=True))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_skin_knows_airflow(module: str) -> None:
+    found = {name for name in imports(module, everywhere=True) if name.split(".")[0] == "airflow"}
+    assert not found or floor_of(module) not in WITHOUT_AIRFLOW
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_for_odds_and_ends(module: str) -> None:
+    assert not {"utils", "util", "helpers", "helper", "common", "misc"} & set(module.split("."))
+
+
+def test_no_circles_of_imports() -> None:
+    open_, done = [], set()
+
+    def visit(module: str) -> None:
+        assert module not in open_, " -> ".join([*open_[open_.index(module) :], module])
+        if module in done:
+            return
+        open_.append(module)
+        for name in sorted(ours(imports(module, everywhere=False)) & set(MODULES) - {ROOT}):
+            visit(name)
+        done.add(open_.pop())
+
+    for module in MODULES:
+        visit(module)
+    assert done == set(MODULES)
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The modules that a fresh interpreter holds after importing these."""
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules, sep='\\n')"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if floor_of(m) in ("api", "refresh")])
+def test_costly_libraries_are_imported_by_lazy_modules_only(module: str) -> None:
+    """A module may import one at its top if every module of ours that imports it does so inside a function."""
+    direct = {name.split(".")[0] for name in imports(module, everywhere=False)} & COSTLY
+    if direct:
+        eager = {other for other in MODULES if module in imports(other, everywhere=False)}
+        assert not eager, f"{module} imports {direct} and is imported at the top of {eager}"
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    loaded = loaded_by(ROOT)
+    assert {name for name in loaded if name.startswith(ROOT)} == {ROOT}
+    assert not loaded & COSTLY
+
+
+def test_provider_info_costs_nothing() -> None:
+    path = SOURCE / "get_provider_info.py"
+    if path.exists():
+        loaded = loaded_by(f"{ROOT}.get_provider_info")
+        assert {name for name in loaded if name.startswith(ROOT)} == {ROOT, f"{ROOT}.get_provider_info"}
+        assert "airflow" not in loaded
+
+
+@pytest.mark.parametrize("floor", ["api", "refresh", "sandbox"])
+def test_a_floor_alone_is_cheap_and_free_of_airflow(floor: str) -> None:
+    """All of a floor but the modules that are meant to be imported lazily, in one fresh interpreter."""
+    eager = [
+        module
+        for module in MODULES
+        if floor_of(module) == floor
+        and not module.endswith("__main__")
+        and not {name.split(".")[0] for name in imports(module, everywhere=False)} & COSTLY
+    ]
+    assert eager
+    loaded = loaded_by(*eager)
+    assert not {"airflow", *COSTLY} & loaded
+    assert {floor_of(name) for name in loaded if name.startswith(f"{ROOT}.")} <= MAY_IMPORT[floor]

@@ -1,0 +1,1 @@
+"""The Airflow hook, and what it shares with the triggers."""

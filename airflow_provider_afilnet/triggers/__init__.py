@@ -1,0 +1,1 @@
+"""Triggers, and the polling decision that they share with the sensors."""

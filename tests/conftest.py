@@ -1,0 +1,105 @@
+"""Fixtures of all tests: a sandbox, an Airflow connection to it, one task, and a whole DAG."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+# Airflow reads its settings when it is first imported, so they come before everything else.
+_HOME = Path(tempfile.mkdtemp(prefix="afilnet-airflow-"))
+(_HOME / "dags").mkdir()
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(_HOME / "dags"),
+    AIRFLOW__CORE__FERNET_KEY="",
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS="False",
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME}/airflow.db",
+    AIRFLOW__LOGGING__COLORED_CONSOLE_LOG="False",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG",
+)
+
+import pytest  # noqa: E402
+from airflow_run import DagResult, TaskResult, run_dag_file, run_one_task  # noqa: E402
+from task_logs import PASSWORD, Logs  # noqa: E402
+
+from airflow_provider_afilnet.sandbox import Sandbox  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    # Airflow logs once more at the end of the process, when pytest has closed the stream.
+    logging.raiseExceptions = False
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A fresh local Afilnet."""
+    with Sandbox(user="demo", password=PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture
+def make_conn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``make_conn("my_id", conn_type="sqlite", host=…)`` defines an Airflow connection for one test."""
+
+    def define(conn_id: str, **fields: Any) -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+
+    return define
+
+
+@pytest.fixture
+def afilnet_conn(sandbox: Sandbox, make_conn: Callable[..., None]) -> Callable[..., None]:
+    """The connection ``afilnet_default`` to the sandbox; call it to define it again with other extras or fields."""
+
+    def define(conn_id: str = "afilnet_default", *, extra: dict[str, Any] | None = None, **fields: Any) -> None:
+        make_conn(
+            conn_id,
+            **{
+                "conn_type": "afilnet",
+                "host": sandbox.url,
+                "login": sandbox.user,
+                "password": sandbox.password,
+                "extra": {"max_requests_per_second": 0, "timeout": 5, **(extra or {})},
+                **fields,
+            },
+        )
+
+    define()
+    return define
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Logs:
+    """What tasks, hooks and libraries log: see :class:`Logs`."""
+    caplog.set_level(logging.DEBUG)
+    return Logs(caplog, capfd)
+
+
+@pytest.fixture
+def run_task(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TaskResult]:
+    """Run one operator in Airflow's own task runner: see :func:`airflow_run.run_one_task`."""
+    return lambda task, **options: run_one_task(task, monkeypatch, **options)
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """AIRFLOW_HOME with a migrated database; only whole DAGs need it."""
+    from airflow.utils import db
+
+    db.initdb()
+    return _HOME
+
+
+@pytest.fixture
+def run_dag(airflow_home: Path) -> Callable[..., DagResult]:
+    """Run a DAG, given as the source of its file, to its end: see :func:`airflow_run.run_dag_file`."""
+    return lambda dag_id, source, **options: run_dag_file(airflow_home / "dags", dag_id, source, **options)

@@ -1,0 +1,103 @@
+"""Modules import without a warning, and without what a DAG file does not need."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import airflow_provider_afilnet
+
+ALL = sorted(
+    found.name
+    for found in pkgutil.walk_packages(airflow_provider_afilnet.__path__, "airflow_provider_afilnet.")
+    if not found.name.endswith("__main__")
+)
+# What a DAG file imports.
+FOR_DAG_FILES = (
+    "airflow_provider_afilnet.exceptions",
+    "airflow_provider_afilnet.hooks.afilnet",
+    "airflow_provider_afilnet.operators.contacts",
+    "airflow_provider_afilnet.operators.groups",
+    "airflow_provider_afilnet.sensors.groups",
+    "airflow_provider_afilnet.transfers.sql_to_afilnet_group",
+)
+HEAVY = (
+    "requests",
+    "aiohttp",
+    "phonenumbers",
+    "pycountry",
+    "ijson",
+    "email_validator",
+    "pyarrow",
+    "sqlparse",
+    "starlette",
+)
+BUDGET_MS = 40
+
+
+def python(code: str) -> str:
+    """Run ``code`` in a process of its own; what it prints last."""
+    environment = {**os.environ, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.rstrip("\n").rpartition("\n")[2]
+
+
+def test_no_module_warns() -> None:
+    """Airflow's own imports come first, since what they warn of is not ours; then every warning is an error."""
+    assert len(ALL) > 20
+    assert set(FOR_DAG_FILES) < set(ALL)
+    python(
+        "import importlib, warnings, airflow.sdk, airflow.triggers.base\n"
+        "import airflow.providers.common.compat.sdk, airflow.providers.common.compat.connection\n"
+        "warnings.simplefilter('error')\n"
+        f"[importlib.import_module(name) for name in {ALL!r}]"
+    )
+
+
+def test_no_class_warns_when_it_is_used() -> None:
+    python(
+        "import airflow.sdk, airflow.triggers.base, warnings\n"
+        "import airflow.providers.common.compat.sdk as sdk, airflow.providers.common.compat.connection\n"
+        "[getattr(sdk, n) for n in ('BaseHook', 'BaseOperator', 'BaseSensorOperator', 'Asset', 'ObjectStoragePath')]\n"
+        "warnings.simplefilter('error')\n"
+        "from airflow_provider_afilnet.operators.groups import AfilnetCreateGroupOperator as C\n"
+        "from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator as U\n"
+        "from airflow_provider_afilnet.sensors.groups import AfilnetGroupExistsSensor as S\n"
+        "from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator as T\n"
+        "C(task_id='c', name='n', group_type='mobile', fields=['mobile'])\n"
+        "U(task_id='u', group_id=1, contacts=[])\n"
+        "S(task_id='s', group_id=1)\n"
+        "T(task_id='t', group_id=1, sql='select 1', sql_conn_id='x')\n"
+    )
+
+
+@pytest.mark.parametrize("module", FOR_DAG_FILES)
+def test_heavy_libraries_are_not_imported(module: str) -> None:
+    brought = python(
+        "import sys, airflow.sdk\n"
+        "before = set(sys.modules)\n"
+        f"import {module}\n"
+        f"print(*((set(sys.modules) - before) & set({HEAVY!r})))"
+    )
+    assert brought == ""
+
+
+@pytest.mark.parametrize("module", FOR_DAG_FILES)
+def test_import_is_cheap(module: str) -> None:
+    """At most 40 ms on top of ``airflow.sdk``: the best of several runs, since a busy machine only ever adds."""
+    code = (
+        "import time, airflow.sdk\n"
+        "began = time.perf_counter()\n"
+        f"import {module}\n"
+        "print((time.perf_counter() - began) * 1000)"
+    )
+    best = float(python(code))
+    for _ in range(5):
+        if best > BUDGET_MS:
+            best = min(best, float(python(code)))
+    assert best <= BUDGET_MS

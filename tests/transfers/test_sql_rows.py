@@ -273,23 +273,26 @@ def test_postgres(postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyP
         pass
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("way", ["psycopg", "psycopg2", "engine"])
 def test_postgres_keeps_the_result_in_the_server(
-    postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch, driver: str
+    postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """While rows are read, the server has an open cursor, and after that no connection of ours."""
-    if driver == "psycopg2":
+    """While rows are read, our session's last statement fetched from a cursor; afterwards there is no session."""
+    if way == "psycopg2":
         with_psycopg2(monkeypatch)
+    if way == "engine":
+        monkeypatch.setattr(module, "_CURSORS", {})
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    def sessions() -> int:
-        query = "select count(*) from pg_stat_activity where query ilike 'fetch%%' or state = 'idle in transaction'"
-        return int(PostgresHook("pg").get_first(query)[0])
+    def statements() -> list[str]:
+        query = "select query from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+        return [row[0] for row in PostgresHook("pg").get_records(query)]
 
     with sql_rows("pg", "select mobile from people") as table:
         next(iter(table.rows))
-        assert sessions() == 1
-    assert sessions() == 0
+        (statement,) = statements()
+        assert statement.lower().startswith("fetch forward")
+    assert statements() == []
 
 
 def test_memory_stays_the_same_however_many_rows(tmp_path: Path) -> None:

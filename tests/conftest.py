@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Airflow reads its settings when it is first imported, so they come before everything else.
-_HOME = Path(tempfile.mkdtemp(prefix="afilnet-airflow-"))
+# Airflow reads its settings when it is first imported, so they come before everything else. Nothing of a test run
+# stays outside the checkout.
+_BUILD = Path(__file__).resolve().parent.parent / "build" / "test"
+_BUILD.mkdir(parents=True, exist_ok=True)
+_HOME = Path(tempfile.mkdtemp(prefix="airflow-", dir=_BUILD))
 (_HOME / "dags").mkdir()
 os.environ.update(
     AIRFLOW_HOME=str(_HOME),

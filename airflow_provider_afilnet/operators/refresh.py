@@ -229,7 +229,7 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         def read() -> Iterable[Any]:
             yield from listed or ()
             if query is not None:
-                from airflow_provider_afilnet.transfers.sql_rows import sql_rows
+                from airflow_provider_afilnet.hooks.sql_rows import sql_rows
 
                 assert conn_id is not None
                 with sql_rows(conn_id, query) as table:

@@ -50,8 +50,8 @@ class SqlToAfilnetGroupOperator(AfilnetRefreshOperator):
 
     @contextmanager
     def open_rows(self, context: Context) -> Iterator[RowSource]:
+        from airflow_provider_afilnet.hooks.sql_rows import sql_rows
         from airflow_provider_afilnet.refresh.rows import TableRows
-        from airflow_provider_afilnet.transfers.sql_rows import sql_rows
 
         with sql_rows(self.sql_conn_id, self.sql, self.parameters) as table:
             yield TableRows(table.columns, table.rows)

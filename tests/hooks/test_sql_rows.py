@@ -14,8 +14,8 @@ import pytest
 from task_logs import Logs
 
 from airflow_provider_afilnet.exceptions import AfilnetSourceError
-from airflow_provider_afilnet.transfers import sql_rows as module
-from airflow_provider_afilnet.transfers.sql_rows import single_query, sql_rows
+from airflow_provider_afilnet.hooks.sql_rows import single_query, sql_rows
+from airflow_provider_afilnet.hooks import sql_rows as module
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_memory_stays_the_same_however_many_rows(tmp_path: Path) -> None:
         code = (
             "import os, resource, json\n"
             f"os.environ['AIRFLOW_CONN_WIDE'] = json.dumps({{'conn_type': 'sqlite', 'host': {str(path)!r}}})\n"
-            "from airflow_provider_afilnet.transfers import sql_rows as module\n"
+            "from airflow_provider_afilnet.hooks import sql_rows as module\n"
             f"module._CURSORS = {cursors}\n"
             "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "with module.sql_rows('wide', 'select 1') as table: list(table.rows)\n"

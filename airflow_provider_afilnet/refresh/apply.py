@@ -28,7 +28,7 @@ from airflow_provider_afilnet.api.errors import (
 from airflow_provider_afilnet.api.styles import GET_LIMIT, put_on_wire
 from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetStoppedError
 from airflow_provider_afilnet.refresh.options import RefreshOptions
-from airflow_provider_afilnet.refresh.pace import Pace, StopFlag
+from airflow_provider_afilnet.refresh.pace import LONGEST_PAUSE, Pace, StopFlag
 from airflow_provider_afilnet.refresh.report import ReportFolder
 from airflow_provider_afilnet.refresh.store import Op, Store
 
@@ -133,11 +133,14 @@ class Applier:
                     break
         return list(chosen.values())
 
-    async def add_one_as_json(self) -> None:
-        """Send the first planned addition alone, where no probe was possible."""
+    async def add_one_as_json(self) -> str:
+        """Send the first planned addition alone, where no probe was possible.
+
+        :return: the state of its outcome; ``unsent`` if there is none to send.
+        """
         for op in self._store.ops("add"):
-            await self._send_batch([op])
-            return
+            return (await self._send_batch([op])).state
+        return "unsent"
 
     async def add_all(self) -> None:
         """Send the planned additions in batches, several at once."""
@@ -159,15 +162,18 @@ class Applier:
             yield batch
 
     def _byte_budget(self) -> int:
-        """Bytes of one encoded list: ``batch_bytes``, or what a GET request leaves."""
+        """Bytes of one encoded list that the body, ``batch_bytes`` long at most, or the GET address leaves."""
         settings = self._client.settings
-        if settings.style not in ("get", "basic-get"):
-            return self._options.batch_bytes
         empty = put_on_wire(settings, build_call("addcontactlist", {"idgroup": self._group_id, "contacts": "[]"}))
-        return min(self._options.batch_bytes, GET_LIMIT - len(empty.url) - 6)
+        if empty.body is None:
+            return min(self._options.batch_bytes, GET_LIMIT - len(empty.url))
+        return self._options.batch_bytes - len(empty.body)
 
     async def _send_whole_batch(self, batch: list[Op]) -> None:
-        refused = await self._send_batch(batch)
+        await self._send_batch(batch)
+        refused = self._store.one(
+            "SELECT count(*) FROM ops WHERE state = 'refused' AND n BETWEEN ? AND ?", batch[0].n, batch[-1].n
+        )
         if len(batch) >= _HOPELESS and refused == len(batch):
             code = self._store.one("SELECT code FROM ops WHERE n = ?", batch[0].n)
             self._fatal = AfilnetIncompleteError(
@@ -175,21 +181,23 @@ class Applier:
                 "at one of them in the Afilnet panel, or add one by hand to see why."
             )
 
-    async def _send_batch(self, batch: list[Op]) -> int:
+    async def _send_batch(self, batch: list[Op]) -> Outcome:
         """Send one list; one that is refused is halved until the bad contacts stand alone.
 
-        :return: how many contacts were refused.
+        :return: the outcome of the whole list; the halves are recorded.
         """
         outcome = await self._write(
             "addcontactlist", _never_applied, contacts=contacts_json(op.contact for op in batch)
         )
         if outcome.state != "refused" or len(batch) == 1:
             self._record(batch, outcome)
-            return len(batch) if outcome.state == "refused" else 0
+            return outcome
         middle = len(batch) // 2
         if outcome.too_large:
             self._batch_size = max(1, min(self._batch_size, middle))
-        return await self._send_batch(batch[:middle]) + await self._send_batch(batch[middle:])
+        await self._send_batch(batch[:middle])
+        await self._send_batch(batch[middle:])
+        return outcome
 
     # --- updates, replacements, deletions ---
 
@@ -199,7 +207,9 @@ class Applier:
 
     async def _update(self, op: Op) -> None:
         text = contact_text(op.contact, method="modifycontact")
-        self._record([op], await self._write("modifycontact", _passing, idcontact=op.id, contact=text))
+        outcome = await self._write("modifycontact", _passing, idcontact=op.id, contact=text)
+        self._record([op], outcome)
+        self.deleted += outcome.state in ("gone", "refused")
 
     async def replace_all(self) -> None:
         """Delete and add anew, contact by contact, so that at most one per connection is away at any moment."""
@@ -209,7 +219,7 @@ class Applier:
         deletion = await self._write("deletecontact", _passing, idcontact=op.id)
         if deletion.state not in ("acked", "gone"):
             self._record([op], deletion)
-            self.deleted += deletion.state == "unknown"
+            self.deleted += deletion.state in ("unknown", "refused")
             return
         self.deleted += 1
         self._store.mark([op], "deleted")
@@ -226,7 +236,8 @@ class Applier:
     async def _delete(self, op: Op) -> None:
         outcome = await self._write("deletecontact", _passing, idcontact=op.id)
         self._record([op], outcome)
-        self.deleted += outcome.state in ("acked", "gone", "unknown")
+        # The code for a contact that is gone is not documented, so a refusal may mean that too.
+        self.deleted += outcome.state != "unsent"
 
     # --- one write ---
 
@@ -244,16 +255,19 @@ class Applier:
             return self._client.call(method, idgroup=self._group_id, **params)
 
         try:
-            if despite_stop and self._stop.is_set():
-                await call()
-            else:
+            try:
                 await self._pace.patiently(call, again)
+            except AfilnetStoppedError:
+                if not despite_stop:
+                    raise
+                await call()
         except AfilnetStoppedError:
             raise
         except AfilnetOutcomeUnknownError:
             return Outcome("unknown")
         except (AfilnetRateLimitedError, AfilnetConnectionError) as error:
-            if not error.retryable:
+            # A server that asks for a long pause is not to be asked again for each of the other contacts.
+            if not error.retryable or (error.retry_after or 0.0) > LONGEST_PAUSE:
                 raise
             return Outcome("unsent")
         except AfilnetCredentialsError as error:
@@ -282,7 +296,7 @@ class Applier:
             await self.read("getgroupcolumns", idgroup=self._group_id)
         except AfilnetAccessError:
             raise error from None
-        if error.method in ("modifycontact", "deletecontact"):
+        if error.code is not None and error.method in ("modifycontact", "deletecontact"):
             return Outcome("gone", error.code)
         return Outcome("refused", error.code or f"HTTP_{error.http_status}")
 

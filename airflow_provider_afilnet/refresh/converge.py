@@ -20,7 +20,7 @@ from airflow_provider_afilnet.api.errors import AfilnetNotFoundError
 from airflow_provider_afilnet.api.masking import mask_key
 from airflow_provider_afilnet.refresh.apply import Applier
 from airflow_provider_afilnet.refresh.errors import AfilnetLyingReadError
-from airflow_provider_afilnet.refresh.group_read import GroupRead, contact_key, find_keys, read_group
+from airflow_provider_afilnet.refresh.group_read import GroupRead, contact_keys, find_keys, read_group
 from airflow_provider_afilnet.refresh.guardrails import check_plan, check_proof, check_read, check_rejects
 from airflow_provider_afilnet.refresh.normalise import KeyReader
 from airflow_provider_afilnet.refresh.options import RefreshOptions
@@ -129,10 +129,11 @@ class Converger:
 
     def _guard(self, plan: Plan) -> None:
         deleted = self._store.one(
-            "SELECT count(*) FROM ops WHERE (kind = 'delete' AND state IN ('acked', 'gone', 'unknown')) "
-            "OR (kind = 'replace' AND state IN ('acked', 'deleted', 'unknown'))"
+            "SELECT count(DISTINCT id) FROM ops WHERE kind IN ('delete', 'replace') "
+            "AND state NOT IN ('planned', 'unsent') "
+            "AND id NOT IN (SELECT id FROM ops WHERE kind IN ('delete', 'replace') AND state = 'planned')"
         )
-        check_plan(plan, self._first_size, int(deleted), self._options)
+        check_plan(plan, self._first_size, int(deleted), self._options, first=self.rounds == 0)
 
     # --- reading ---
 
@@ -157,15 +158,13 @@ class Converger:
 
         :raises AfilnetLyingReadError: if the group shows fewer contacts than it must.
         """
-        before = self._read
         deadline = time.monotonic() + self._options.settle
         pause = 0.25
         while True:
             read = await self._read_again()
             plan = self._planner.plan(read, self.rounds + 1)
-            short = before.count + self._applier.added - self._applier.deleted - read.count
             left = deadline - time.monotonic()
-            if (read.proven and short <= 0 and not plan.awaited) or left <= 0:
+            if (read.proven and not plan.awaited and not self._lacking(read, plan)) or left <= 0:
                 break
             await self._pace.sleep(min(pause, left))
             pause *= 2
@@ -174,25 +173,41 @@ class Converger:
                 "The group was written to and getcontacts still answers null, so nothing more is written. Look at the "
                 "group in the Afilnet panel."
             )
-        if short > plan.missing_acked:
+        self._believe(read, plan)
+        return await self._confirmed(plan) if plan.unconfirmed else plan
+
+    def _lacking(self, read: GroupRead, plan: Plan) -> int:
+        """How many contacts must be there and are not shown, acknowledged additions of single rows aside."""
+        short = self._read.count + self._applier.added - self._applier.deleted - read.count
+        return max(0, short - plan.missing_acked, plan.vanished)
+
+    def _believe(self, read: GroupRead, plan: Plan) -> None:
+        """Take a read as the state to compare the next one with.
+
+        :raises AfilnetLyingReadError: if it shows fewer contacts than there must be.
+        """
+        if lacking := self._lacking(read, plan):
             raise AfilnetLyingReadError(
-                f"The group shows {read.count} contacts and must hold at least {read.count + short} ({before.count} "
-                f"before, {self._applier.added} added, {self._applier.deleted} deleted), so what it answers is cut "
-                "off, late or somebody else deletes; nothing more is written."
+                f"The group shows {read.count} contacts and lacks at least {lacking} that must be there "
+                f"({self._read.count} before, {self._applier.added} added, {self._applier.deleted} deleted), so what "
+                "it answers is cut off, late or somebody else deletes; nothing more is written."
             )
         self._read = read
         self._applier.added = self._applier.deleted = 0
-        return await self._confirmed(plan) if plan.unconfirmed else plan
 
     async def _confirmed(self, plan: Plan) -> Plan:
         """Additions of unknown outcome go again only after two equal reads ``settle`` apart lack them."""
         for _ in range(_LOOKS):
             await self._pace.sleep(self._read.started + self._options.settle - time.monotonic())
             second = await self._read_again()
-            still = second.proven and (second.count, second.digest) == (self._read.count, self._read.digest)
-            if second.proven:
-                self._read = second
-            plan = self._planner.plan(self._read, self.rounds + 1, resend_unknown=still)
+            still = (second.count, second.digest) == (self._read.count, self._read.digest)
+            plan = self._planner.plan(second, self.rounds + 1, resend_unknown=still and second.proven)
+            if not second.proven:
+                raise AfilnetLyingReadError(
+                    "getcontacts showed the group and now answers null, so nothing more is written. Look at the group "
+                    "in the Afilnet panel."
+                )
+            self._believe(second, plan)
             if not plan.unconfirmed:
                 break
         return plan
@@ -235,9 +250,12 @@ class Converger:
                 self._bulk_proven = True
                 return await self._shown() if doubtful else plan
             elif not tried:
-                await self._applier.add_one_as_json()
-                self._bulk_proven = True
-                return await self._shown()
+                state = await self._applier.add_one_as_json()
+                if state == "acked":
+                    self._bulk_proven = True
+                    return await self._shown()
+                if state != "refused":
+                    return None
             elif states & {"unknown", "unsent"}:
                 return None
         if "exists" in states:
@@ -258,8 +276,8 @@ class Converger:
                 f"{len(hidden)} of them still do not show after {self._options.settle:g} s (such as "
                 f"{mask_key(keys[0])}), so its answer is cut off or late; nothing was sent in bulk."
             )
-        self._read = read
         plan = self._planner.plan(read, self.rounds)
+        self._believe(read, plan)
         self._guard(plan)
         return plan
 
@@ -290,7 +308,7 @@ class Converger:
                 result = await self._applier.read("getcontact", idgroup=self._group_id, idcontact=record_id)
             except AfilnetNotFoundError:
                 continue  # It may have gone meanwhile; another one will tell.
-            if contact_key(read_contact(result, record_id), self._fields, self._keys) == key:
+            if key in contact_keys(read_contact(result, record_id), self._fields, self._keys):
                 self._ids_checked = True
                 return
             break

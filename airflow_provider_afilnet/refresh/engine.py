@@ -95,8 +95,11 @@ class _Run:
         report = ReportFolder(self._folder)
         result: RefreshResult | None = None
         problem: BaseException | None = None
+        whole = False
         try:
             self._converge(rows, suppress, report)
+            self._stop.check()
+            whole = True
             result = self._result()
             self._judge(result)
             log.info("Refresh of group %s ended: %s.", self._group_id, result)
@@ -104,7 +107,8 @@ class _Run:
         except BaseException as error:
             problem = error
             if self._converger is not None:
-                self._fail_unacknowledged()
+                if not whole:
+                    self._fail_unacknowledged()
                 result = self._result()
                 if isinstance(error, AfilnetRefreshError):
                     error.result = result
@@ -140,7 +144,7 @@ class _Run:
                 )
                 loop.run(converger.first_read())
                 if suppress is not None:
-                    read_suppressed(self._store, keys, suppress, self._options)
+                    read_suppressed(self._store, keys, suppress, self._options, self._stop.check)
                 self._converger = converger
                 loop.run(converger.run())
             finally:
@@ -150,7 +154,8 @@ class _Run:
         """After an error: what was planned and not acknowledged counts as failed."""
         self._store.db.execute(
             "INSERT INTO failures SELECT row, key, id, why, 'not done: the run ended early', 0 FROM ops o "
-            "WHERE state <> 'acked' AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.key = o.key)"
+            "WHERE state NOT IN ('acked', 'gone') AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.key = o.key) "
+            "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = o.key AND l.n > o.n AND l.state = 'acked')"
         )
 
     def _judge(self, result: RefreshResult) -> None:
@@ -163,11 +168,12 @@ class _Run:
 
     def _incomplete(self, result: RefreshResult, differing: int) -> AfilnetIncompleteError:
         found = self._store.db.execute(
-            "SELECT row, key, field, reason FROM failures ORDER BY row IS NULL, row LIMIT ?", (_NAMED,)
+            "SELECT row, key, id, field, reason FROM failures ORDER BY row IS NULL, row LIMIT ?", (_NAMED,)
         ).fetchall()
         lines = [
-            f"{f'row {row}' if row else 'contact'} ({mask_key(key)}){f' {field}' if field else ''}: {reason}"
-            for row, key, field, reason in found
+            f"{f'row {row}' if row else f'contact {record_id}' if record_id else 'contact'} ({mask_key(key)})"
+            f"{f' {field}' if field else ''}: {reason}"
+            for row, key, record_id, field, reason in found
         ]
         for line in lines:
             log.error("Group %s differs: %s", self._group_id, line)
@@ -199,8 +205,8 @@ class _Run:
         verdicts = dict(store.db.execute(f"SELECT verdict, count(*) FROM wanted {but} GROUP BY verdict").fetchall())
         deletions = dict(
             store.db.execute(
-                "SELECT why, count(*) FROM ops o WHERE kind = 'delete' AND (state IN ('acked', 'gone') "
-                "OR (state = 'unknown' AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.id = o.id)) "
+                "SELECT why, count(DISTINCT id) FROM ops o WHERE kind = 'delete' AND (state IN ('acked', 'gone') "
+                "OR (state IN ('unknown', 'refused') AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.id = o.id)) "
                 "OR (? AND state = 'planned')) GROUP BY why",
                 (dry,),
             ).fetchall()

@@ -115,10 +115,10 @@ def find_keys(store: Store, keys: KeyReader) -> int:
         store.db.execute("COMMIT")
 
 
-def contact_key(record: ContactRecord, fields: GroupFields, keys: KeyReader) -> str | None:
-    """The canonical key of one contact that was read alone; ``None`` if it has none that can be read."""
+def contact_keys(record: ContactRecord, fields: GroupFields, keys: KeyReader) -> set[str]:
+    """The keys that :func:`find_keys` may have found for a contact: as it stands, and as it is read."""
     raw = next((value for name, value in record.fields.items() if name.lower() == fields.kind), "")
     try:
-        return keys.read(raw).compared
+        return {keys.match_form(raw), keys.read(raw).compared}
     except RejectError:
-        return keys.match_form(raw) or None
+        return {keys.match_form(raw)}

@@ -38,11 +38,12 @@ def check_read(read: GroupRead, unreadable: int, fields: GroupFields, options: R
         )
 
 
-def check_plan(plan: Plan, first_size: int, deleted_before: int, options: RefreshOptions) -> None:
+def check_plan(plan: Plan, first_size: int, deleted_before: int, options: RefreshOptions, *, first: bool) -> None:
     """Too many deletions, or values that cannot be written, stop the run.
 
     :param first_size: contacts in the first read of the run; fractions are of it.
     :param deleted_before: contacts that this run has deleted already.
+    :param first: nothing was written yet.
     """
     if plan.unsafe_rows:
         raise AfilnetGuardrailError(
@@ -57,7 +58,7 @@ def check_plan(plan: Plan, first_size: int, deleted_before: int, options: Refres
         parts = [f"{number} {why}" for why, number in sorted(plan.deletes.items())]
         parts += [f"{plan.replaces} replaced"] if plan.replaces else []
         raise AfilnetGuardrailError(
-            f"{'Nothing was written' if not deleted_before else 'Nothing more was written'}: {deleting} contacts of "
+            f"{'Nothing was written' if first else 'Nothing more was written'}: {deleting} contacts of "
             f"{first_size} would be deleted ({', '.join(parts)}) and max_deletes={options.max_deletes} allows "
             f"{allowed}. If that is right, raise max_deletes (a whole number is a count, 1.0 is all)."
         )

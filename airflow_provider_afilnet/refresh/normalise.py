@@ -110,10 +110,12 @@ def _key_text(raw: object) -> str:
         raise RejectError(f"is {_a(type(raw).__name__)}, not text or a number")
     if isinstance(raw, (float, Decimal)):
         # A column of numbers with gaps arrives as floats; whole ones are still exact up to 2**53.
-        if not math.isfinite(raw) or abs(float(raw)) >= 2**53 or raw != int(raw):
+        if not _is_finite(raw) or abs(float(raw)) >= 2**53 or raw != int(raw):
             raise RejectError("is a number with a fraction, or not a number")
         raw = int(raw)
-    text = str(raw)
+    if isinstance(raw, int) and raw < 0:
+        raise RejectError("is a number below 0")
+    text = _plain(raw)
     if not text.strip():
         raise RejectError("is blank")
     return text
@@ -177,24 +179,38 @@ def value_text(value: object) -> str:
     if isinstance(value, str):
         if _CONTROL.search(value):
             raise RejectError("holds a control character other than tab and newline")
-        return str(value)
+        return _plain(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)
+        return _plain(value)
     if isinstance(value, (float, Decimal)):
-        if not math.isfinite(value):
+        if not _is_finite(value):
             raise RejectError("is not a finite number")
-        return format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
+        return format(Decimal(float.__repr__(value)) if isinstance(value, float) else value, "f")
     if isinstance(value, dt.datetime):
         if value.tzinfo is None:
             return value.replace(microsecond=0).isoformat()
-        return value.astimezone(dt.UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+        try:
+            value = value.astimezone(dt.UTC)
+        except OverflowError:
+            raise RejectError("is a time that UTC cannot express") from None
+        return value.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, uuid.UUID):
         return str(value)
     raise RejectError(f"is {_a(type(value).__name__)}, which has no text form; convert it in the query")
+
+
+def _plain(value: str | int) -> str:
+    """The text or the number itself: ``str()`` of a subclass, such as an enumeration, may be something else."""
+    return str.__str__(value) if isinstance(value, str) else int.__repr__(value)
+
+
+def _is_finite(value: float | Decimal) -> bool:
+    # math.isfinite raises for a signalling NaN.
+    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
 
 
 def _a(noun: str) -> str:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0
-_LONGEST_PAUSE: Final = 300.0
+LONGEST_PAUSE: Final = 300.0
 """A server that asks for a longer pause, in seconds, is better left to the task's own retry."""
 
 
@@ -61,11 +61,15 @@ class Pace:
 
     async def turn(self) -> None:
         """Wait until the next call may be sent, and count it."""
-        while (wait := self._resume_at - time.monotonic()) > 0:
-            await self.sleep(wait)
-        if self._limiter is not None:
-            await self._limiter.acquire()
-        self._stop.check()
+        while True:
+            while (wait := self._resume_at - time.monotonic()) > 0:
+                await self.sleep(wait)
+            if self._limiter is not None:
+                await self._limiter.acquire()
+            self._stop.check()
+            # A pause may have been asked for while this call waited for the rate.
+            if self._resume_at <= time.monotonic():
+                break
         self.calls += 1
 
     async def sleep(self, seconds: float) -> None:
@@ -92,22 +96,25 @@ class Pace:
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            if isinstance(error, AfilnetError) and error.retry_after is not None:
-                self._resume_at = max(self._resume_at, time.monotonic() + error.retry_after)
-                return 0.0
-            return grow(state)
+            return 0.0 if isinstance(error, AfilnetError) and error.retry_after is not None else grow(state)
 
         def again(error: BaseException) -> bool:
             return (
                 isinstance(error, AfilnetError)
                 and not isinstance(error, AfilnetRefreshError)
-                and (error.retry_after or 0.0) <= _LONGEST_PAUSE
+                and (error.retry_after or 0.0) <= LONGEST_PAUSE
                 and passing(error)
             )
 
         async def one_try() -> T:
             await self.turn()
-            return await call()
+            try:
+                return await call()
+            except AfilnetError as error:
+                # Also where this call is not repeated: the others are to wait.
+                if error.retry_after is not None and error.retry_after <= LONGEST_PAUSE:
+                    self._resume_at = max(self._resume_at, time.monotonic() + error.retry_after)
+                raise
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(again), wait=wait, stop=stop_after_attempt(_TRIES), sleep=self.sleep, reraise=True

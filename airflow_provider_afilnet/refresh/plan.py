@@ -24,10 +24,13 @@ _PAGE: Final = 2000
 ADDING: Final = ("add", "replace")
 
 NOT_SHOWN: Final = "its addition was acknowledged, but the group does not show it"
+VANISHED: Final = "the group showed it at first and does not any more"
 STILL_DIFFERS: Final = "its value still differs after it was written"
 SHOWS_AGAIN: Final = "its deletion was acknowledged, but the group still shows it"
 UNCONFIRMED: Final = "its addition has an unknown outcome, and the group did not hold still to look"
 APPEARED: Final = "it appeared during the run; the next run deletes it"
+UNREADABLE: Final = "its key cannot be read, so it is never deleted; correct or delete it at Afilnet"
+WITHHELD_COPIES: Final = "it is there more than once, and nothing is deleted while a rejected row's key is unreadable"
 WITHHELD: Final = "the source lacks it, but a rejected row with an unreadable key might be it"
 
 
@@ -45,6 +48,7 @@ class Plan:
     unconfirmed: int = 0
     awaited: int = 0
     missing_acked: int = 0
+    vanished: int = 0
     failures: int = 0
     doubles: int = 0
     digest: str = ""
@@ -169,9 +173,13 @@ class Planner:
             return verdict
         added = self._store.last_op(key, ADDING) if self._tried else None
         if not copies:
-            if added is not None and added.kind == "replace":
-                # This run took the contact away to write it anew, so it is brought back in every mode.
+            if added is not None and self._store.last_op(key, ("replace",)) is not None:
+                # This run took the contact away to write it anew, so it is brought back whole, and in every mode.
                 self._add(key, row, added.contact, added)
+                return verdict
+            if self._has_vanished(key, verdict, added):
+                self._plan.vanished += 1
+                self._fail(row, key, None, "", VANISHED)
                 return verdict
             if mode == "remove":
                 return "removed" if verdict == "removed" else "skipped"
@@ -193,8 +201,18 @@ class Planner:
         outcome = verdict if verdict in ("added", "updated") else "updated"
         for copy, names in differing:
             if not self._rewrite(key, row, wanted, copy, names, alone=len(copies) == 1):
+                self._forget(key)  # its other copies stay as they are, too
                 return "rejected"
         return outcome
+
+    def _has_vanished(self, key: str, verdict: str, added: Op | None) -> bool:
+        """The first read showed it, this one does not, and nothing that this run did or heard explains why."""
+        mode = self._options.mode
+        was_there = verdict in ("unchanged", "updated") or (verdict == "skipped" and mode == "insert")
+        if self._round == 1 or mode == "remove" or not was_there or added is not None:
+            return False
+        written = self._store.last_op(key, ("update", "delete"))
+        return written is None or written.state == "acked"
 
     def _differences(self, wanted: list[str | None], stored: list[str]) -> list[str]:
         """Names of the fields that need writing; a difference in lossy fields alone is no reason to write."""
@@ -303,6 +321,8 @@ class Planner:
             self._delete(key, record_id, None, "suppressed")
         mirror = self._options.mode == "mirror"
         if mirror:
+            for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL").fetchall():
+                self._fail(None, raw, record_id, "", UNREADABLE)
             stale = (
                 "NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
                 "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
@@ -314,7 +334,7 @@ class Planner:
                 else:
                     self._delete(key, record_id, None, "stale")
         if self._options.mode != "remove":
-            self._copies(mirror and not self._withhold)
+            self._copies(mirror)
 
     def _contacts(self, condition: str) -> Iterator[tuple[str, str | None]]:
         """Contacts with a readable key that meet a condition, page by page."""
@@ -330,8 +350,9 @@ class Planner:
             for _, key, record_id in page:
                 yield key, record_id
 
-    def _copies(self, remove_old: bool) -> None:
+    def _copies(self, mirror: bool) -> None:
         """Several contacts with one wanted key: copies that this run made go, older ones go in a mirror."""
+        remove_old = mirror and not self._withhold
         doubled = self._store.db.execute(
             "SELECT key FROM actual a WHERE key IS NOT NULL "
             "AND EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key AND w.verdict <> 'suppressed') "
@@ -357,19 +378,23 @@ class Planner:
                 self._drop_copy(key, found, "duplicate")
             if len(ids) - len(surplus_new) - len(surplus_old) > 1:
                 self._plan.doubles += 1
-                if remove_old:
-                    self._fail(None, key, None, "", APPEARED)
+                if mirror:
+                    self._fail(None, key, None, "", APPEARED if remove_old else WITHHELD_COPIES)
 
     def _sent(self, key: str) -> bool:
-        before = self._store.last_op(key, ADDING)
-        return before is not None and before.state != "unsent"
+        marks = "kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')"
+        return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
 
     def _drop_copy(self, key: str, record_id: str | None, why: str) -> None:
         """Delete a copy, and do not bother to update it first."""
+        self._forget(key, "AND id = ?", record_id)
+        self._delete(key, record_id, None, why)
+
+    def _forget(self, key: str, and_also: str = "", *args: object) -> None:
+        """Take back what this plan holds for a key."""
         self._flush()
         for table in ("ops WHERE state = 'planned' AND", "failures WHERE"):
-            self._store.db.execute(f"DELETE FROM {table} key = ? AND id = ?", (key, record_id))
-        self._delete(key, record_id, None, why)
+            self._store.db.execute(f"DELETE FROM {table} key = ? {and_also}", (key, *args))
 
     # --- bookkeeping ---
 

@@ -6,7 +6,7 @@ All that can be wrong with the source is known, and said in one error, before an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,6 +83,8 @@ def bind(columns: Sequence[str], fields: GroupFields, options: RefreshOptions) -
     values = []
     taken: dict[str, str] = {}
     for index, column in enumerate(columns):
+        if not isinstance(column, str):
+            raise AfilnetSourceError(f"A column has {type(column).__name__} for a name; names must be text.")
         name = column.strip()
         target = options.column_map.get(name.lower(), name)
         if target.lower() in taken:
@@ -150,6 +152,7 @@ class Spooler:
             self._bind_table(source.columns)
         bound: dict[tuple[str, ...], Binding] = {}
         for columns, values in source:
+            self._check()
             binding = bound.get(columns)
             if binding is None:
                 binding = bound[columns] = bind(columns, self._fields, self._options)
@@ -158,23 +161,39 @@ class Spooler:
             if len(self._batch) >= _BATCH or len(self._rejects) >= _BATCH:
                 self._flush()
         self._flush()
+        self._check_names({name for columns in bound for name in columns}, source)
         self.counts.duplicates = self._accepted - int(self._store.one("SELECT count(*) FROM wanted"))
         self._judge()
         return self.counts
 
     def _bind_table(self, columns: tuple[str, ...]) -> None:
         """What can be said of a table before its first row."""
-        names = {column.strip().lower() for column in columns}
-        missing = sorted(set(self._options.column_map) - names)
-        if missing:
-            raise AfilnetSourceError(
-                f"column_map names the column {missing[0]!r}, which the source lacks; it has: {', '.join(columns)}."
-            )
+        self._check_mapped(columns)
         if bind(columns, self._fields, self._options).key_index is None:
             raise AfilnetSourceError(
                 f"The source has no column for the group's key field {self._fields.key!r}; it has: "
                 f"{', '.join(columns)}. Add it to the query, or name it with column_map."
             )
+
+    def _check_mapped(self, columns: Collection[str]) -> None:
+        missing = sorted(set(self._options.column_map) - {column.strip().lower() for column in columns})
+        if missing:
+            raise AfilnetSourceError(
+                f"column_map names the column {missing[0]!r}, which the source lacks; it has: {', '.join(columns)}."
+            )
+
+    def _check_names(self, seen: Collection[str], source: RowSource) -> None:
+        """What can only be said of names when every row was seen."""
+        if source.columns is None and seen:
+            self._check_mapped(sorted(seen))
+        options, known = self._options, {name.lower() for name in (self._fields.key, *self._fields.others)}
+        for option, names in (("nulls", options.nulls), ("lossy_fields", options.lossy_fields)):
+            unknown = [] if isinstance(names, str) else sorted(set(names) - known)
+            if unknown:
+                raise AfilnetSourceError(
+                    f"{option} names the field {unknown[0]!r}, which the group lacks; it has: {self._fields.key}, "
+                    f"{', '.join(self._fields.others) or 'nothing else'}."
+                )
 
     def _row(self, number: int, columns: tuple[str, ...], values: Sequence[Any], binding: Binding) -> None:
         field = self._fields.key
@@ -199,7 +218,6 @@ class Spooler:
         self._batch.append((key.compared, number, key.sent, json.dumps(texts, ensure_ascii=False)))
 
     def _flush(self) -> None:
-        self._check()
         self._store.insert("rejects", self._rejects)
         self._rejects.clear()
         if not self._batch:
@@ -258,16 +276,20 @@ class Spooler:
         return "; ".join(named) + ("; and more" if len(found) > _SHOWN else "")
 
 
-def read_suppressed(store: Store, keys: KeyReader, given: Callable[[], Any], options: RefreshOptions) -> int:
+def read_suppressed(
+    store: Store, keys: KeyReader, given: Callable[[], Any], options: RefreshOptions, check: Callable[[], None]
+) -> int:
     """Read the opt-outs into the store, with the same normaliser as rows.
 
     :param given: called once; returns an iterable of keys.
+    :param check: called for each key; raises if the run was told to stop.
     :return: how many keys there are.
     :raises AfilnetGuardrailError: for an unreadable key, or none at all unless ``allow_empty_suppress``.
     """
     number = 0
     batch = []
     for number, raw in enumerate(given(), 1):
+        check()
         try:
             batch.append((keys.read(raw).compared,))
         except RejectError as error:

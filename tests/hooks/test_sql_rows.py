@@ -14,8 +14,8 @@ import pytest
 from task_logs import Logs
 
 from airflow_provider_afilnet.exceptions import AfilnetSourceError
-from airflow_provider_afilnet.hooks.sql_rows import single_query, sql_rows
 from airflow_provider_afilnet.hooks import sql_rows as module
+from airflow_provider_afilnet.hooks.sql_rows import single_query, sql_rows
 
 
 @pytest.mark.parametrize(

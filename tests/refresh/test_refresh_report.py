@@ -1,0 +1,149 @@
+"""The report folder: counts, rejects, a journal of every write, and a backup that brings the old state back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from refresh_world import World, bag, expected, people, person, phone, table
+
+from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
+from airflow_provider_afilnet.refresh.rows import DictRows
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [
+        *people(*range(5)),
+        person(5, name="Changed"),
+        person(6, city="a, b"),
+        person(50),
+        person(51, name="ñ😀"),
+        {**person(7), "name": "\x00"},
+    ]
+
+
+HOW: dict[str, Any] = {"mode": "mirror", "unsafe_values": "replace", "invalid_rows": "reject", "max_rejected": 1}
+
+
+def test_the_files_of_a_green_run(world: World, tmp_path: Path) -> None:
+    world.make(people(*range(10)))
+    ids = world.ids()
+    folder = tmp_path / "deep" / "report"
+    result = world.run(_rows(), report=folder, **HOW)
+    assert {path.name for path in folder.iterdir()} == {
+        "report.json", "rejects.jsonl", "backup.jsonl", "journal.jsonl",
+    }  # fmt: skip
+    assert result.report_path == str(folder)
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    assert (report["status"], report["error"]) == ("success", None)
+    assert report["result"] == result.as_dict()
+    assert lines(folder / "rejects.jsonl") == [
+        {
+            "row": 10,
+            "outcome": "rejected",
+            "field": "name",
+            "reason": "holds a control character other than tab and newline",
+            "source": {**person(7), "name": "\x00"},
+        }
+    ]
+    assert bag(lines(folder / "backup.jsonl")) == bag(people(5, 6, 8, 9)), "whole, and nobody else"
+    journal = {(line["operation"], line["key"], line["id"], line["outcome"]) for line in lines(folder / "journal.jsonl")}
+    assert journal == {
+        ("add", phone(50), None, "acked"),
+        ("add", phone(51), None, "acked"),
+        ("update", phone(5), ids[phone(5)], "acked"),
+        ("replace", phone(6), ids[phone(6)], "acked"),
+        ("delete", phone(8), ids[phone(8)], "acked"),
+        ("delete", phone(9), ids[phone(9)], "acked"),
+    }
+    assert all(line["time"].startswith("20") for line in lines(folder / "journal.jsonl"))
+
+
+def test_the_backup_is_there_before_the_contact_is_touched(world: World, tmp_path: Path) -> None:
+    """Nothing after the first change can be relied on, so the first change itself fails for good here."""
+    world.make(people(*range(10)))
+    world.sandbox.fail("error", methods=["modifycontact"], code="INCORRECT_USER_PASSWORD")
+    ended = world.ends(_rows(), report=tmp_path, **HOW)
+    assert not ended.green
+    assert world.sandbox.count("deletecontact") == 0
+    assert bag(lines(tmp_path / "backup.jsonl")) == bag(people(5, 6, 8, 9))
+
+
+def test_the_journal_knows_every_write_of_a_bumpy_run(world: World, tmp_path: Path) -> None:
+    world.make(people(*range(40)))
+    world.sandbox.fail("refuse_row", keys=[phone(60)])
+    world.sandbox.fail("drop_after", methods="addcontactlist", count=1, after=1)
+    rows = [*people(*range(10), *range(50, 90)), *people(*range(10, 30), name="New")]
+    ended = world.ends(rows, mode="mirror", max_deletes=10, report=tmp_path)
+    assert "INCORRECT_CONTACTS" in ended.message
+    journal = lines(tmp_path / "journal.jsonl")
+    touched = {line["key"] for line in journal}
+    assert touched == {phone(n) for n in (*range(50, 90), *range(10, 40))}
+    assert [(line["outcome"], line["code"]) for line in journal if line["key"] == phone(60)] == [
+        ("refused", "INCORRECT_CONTACTS")
+    ]
+    assert any(line["outcome"] == "unknown" for line in journal)
+    (failed,) = lines(tmp_path / "rejects.jsonl")
+    assert (failed["outcome"], failed["key"], failed["row"]) == ("failed", phone(60), rows.index(person(60)) + 1)
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert report["status"] == "failed"
+    assert report["result"]["failed"] == 1
+    assert "AfilnetIncompleteError" in report["error"]
+    assert phone(60) not in report["error"]
+
+
+def test_an_upsert_of_the_backup_restores_the_group(world: World, tmp_path: Path) -> None:
+    columns = ("mobile", "name", "city", "note")
+    before = [person(n) | {"note": f"by hand, {n}"} for n in range(30)]
+    world.make(before, columns=columns)
+    rows = table(people(*range(10), name="Wrong"), ("mobile", "name", "city"))
+    world.run(rows, mode="mirror", max_deletes=1.0, unsafe_values="replace", report=tmp_path)
+    assert world.now() == bag([person(n, name="Wrong") | {"note": f"by hand, {n}"} for n in range(10)])
+    backup = lines(tmp_path / "backup.jsonl")
+    world.run(DictRows(backup), mode="upsert", unsafe_values="replace", max_deletes=1.0)
+    assert world.now() == bag(before)
+
+
+def test_a_dry_run_writes_a_report_and_no_backup(world: World, tmp_path: Path) -> None:
+    world.make(people(*range(10)))
+    result = world.run(_rows(), dry_run=True, report=tmp_path, **HOW)
+    assert not (tmp_path / "backup.jsonl").exists()
+    assert (tmp_path / "journal.jsonl").read_text() == ""
+    assert json.loads((tmp_path / "report.json").read_text())["result"] == result.as_dict()
+
+
+def test_a_folder_that_cannot_be_written_stops_the_run(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    world.sandbox.clear_calls()
+    with pytest.raises(AfilnetConfigurationError, match="report_path"):
+        world.run(people(1), report=tmp_path / "file" / "folder")
+    assert world.sandbox.calls == []
+
+
+def test_without_a_folder_the_log_names_masked_keys(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    numbers = range(10, 160)
+    world.sandbox.fail("lose_row", keys=[phone(n) for n in numbers])
+    ended = world.ends(people(*range(200)))
+    assert "150 contacts" in ended.message
+    assert "and 145 more, see the log" in ended.message
+    named = [record.getMessage() for record in caplog.records if "differs" in record.getMessage()]
+    assert len(named) == 100
+    assert "row 11 (346******10): its addition was acknowledged, but the group does not show it" in named[0]
+    assert not any(phone(n) in text for text in (ended.message, caplog.text) for n in numbers)
+
+
+def test_a_red_run_still_counts_every_row(world: World) -> None:
+    world.make(people(*range(40)))
+    world.sandbox.fail("error", methods="deletecontact", code="SOME_REASON")
+    rows = [*people(*range(30)), person(60)]
+    ended = world.ends(rows, mode="mirror", max_deletes=10)
+    assert ended.counts is not None
+    assert (ended.counts.added, ended.counts.unchanged, ended.counts.deleted) == (1, 30, 0)
+    assert "its deletion was refused with SOME_REASON" in ended.message
+    assert world.now() == expected(people(*range(40)), rows, "upsert")[0]

@@ -1,0 +1,198 @@
+"""An answer was lost: look, never repeat blindly. At the end everybody is there exactly once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from refresh_world import World, bag, people, person, phone, shown
+
+from airflow_provider_afilnet.sandbox.dialect import Dialect
+
+LOST: list[tuple[str, dict[str, Any], bool]] = [
+    ("drop_after", {}, True),
+    ("drop_before", {}, False),
+    ("html", {"applied": True}, True),
+    ("html", {"applied": False}, False),
+    ("garbled", {"applied": True}, True),
+    ("garbled", {"applied": False}, False),
+    ("http_500", {"status": 500}, False),
+    ("http_500", {"status": 503, "retry_after": 0.2}, False),
+]
+
+
+@pytest.mark.parametrize("bulk_dedupes", [True, False])
+@pytest.mark.parametrize("method", ["addcontact", "addcontactlist"])
+@pytest.mark.parametrize(("fault", "detail", "applied"), LOST)
+def test_an_addition_of_unknown_outcome(
+    world: World, fault: str, detail: dict[str, Any], applied: bool, method: str, bulk_dedupes: bool
+) -> None:
+    world.make(people(*range(10)))
+    world.sandbox.dialect = Dialect(bulk_dedupes=bulk_dedupes)
+    hit = world.sandbox.fail(fault, methods=method, count=1, **detail)
+    result = world.run(people(*range(50)), batch_size=20)
+    assert hit.hits == 1
+    assert world.now() == bag(people(*range(50)))
+    assert shown(result) == {"unchanged": 10, "added": 40}
+    sent = world.sandbox.sent_rows(world.group)
+    assert max(sent.values()) == (1 if applied else 2), "only what was looked for and not found goes again"
+
+
+def test_it_goes_again_only_after_two_equal_reads_settle_apart(world: World) -> None:
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    world.run(people(*range(30)), settle=0.8)
+    calls = world.sandbox.calls
+    lost, again = (call.at for call in calls if call.method == "addcontactlist")
+    reads = [call.at for call in calls if call.method == "getcontacts" and lost < call.at < again]
+    assert len(reads) >= 2
+    assert reads[-1] - reads[0] >= 0.75
+
+
+def test_where_bulk_is_known_to_skip_it_goes_again_at_once(world: World) -> None:
+    world.sandbox.dialect = Dialect(bulk_dedupes=True)
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    import time
+
+    start = time.monotonic()
+    world.run(people(*range(30)), settle=5, settings={"facts": {"bulk_dedupes": True}})
+    assert time.monotonic() - start < 3
+    assert world.now() == bag(people(*range(30)))
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "late"])
+def test_a_half_of_unknown_outcome_is_not_sent_again(world: World, fault: str) -> None:
+    """The batch is refused for one row, a half of it gets no answer."""
+    world.sandbox.fail("refuse_row", keys=[phone(20)])
+    world.sandbox.fail("drop_after", methods="addcontactlist", count=1, after=1)
+    ended = world.ends(people(*range(43)))
+    assert "INCORRECT_CONTACTS" in ended.message
+    assert world.now() == bag(people(*(n for n in range(43) if n != 20)))
+
+
+@pytest.mark.parametrize("bulk_dedupes", [True, False])
+@pytest.mark.parametrize("seconds", [0.9, 1.3, 1.8])
+def test_a_write_that_is_applied_after_the_client_gave_up(world: World, seconds: float, bulk_dedupes: bool) -> None:
+    """The group lacks it when it is looked for, it is sent again, and then the first one lands too."""
+    world.make(people(*range(10)))
+    world.sandbox.dialect = Dialect(bulk_dedupes=bulk_dedupes)
+    world.sandbox.fail("late", methods="addcontactlist", count=1, seconds=seconds)
+    # The second sending is slow, so that the late one is there when its result is read.
+    world.sandbox.fail("latency", methods="addcontactlist", after=1, seconds=0.35)
+    result = world.run(people(*range(40)), settings={"timeout": 0.4}, max_deletes=100)
+    import time
+
+    time.sleep(0.1)
+    if result.deleted_duplicates or seconds < 1:
+        assert world.now() == bag(people(*range(40)))
+    assert result.added == 30
+    # Whatever came after the last read, the next run of a mirror makes it right.
+    time.sleep(max(0.0, seconds - 0.4))
+    world.run(people(*range(40)), mode="mirror", max_deletes=100)
+    assert world.now() == bag(people(*range(40)))
+
+
+@pytest.mark.parametrize("mode", ["insert", "upsert", "mirror"])
+def test_extra_copies_that_this_run_made_go_in_every_mode(world: World, mode: str) -> None:
+    """The late write lands while the second one is under way; the lowest id survives."""
+    world.make(people(*range(10)))
+    world.sandbox.fail("late", methods="addcontactlist", count=1, seconds=1.2)
+    world.sandbox.fail("late", methods="addcontactlist", count=1, seconds=0.6)
+    result = world.run(people(*range(18)), mode=mode, settings={"timeout": 0.5}, settle=0.3)
+    assert world.now() == bag(people(*range(18)))
+    assert result.failed == 0
+
+
+def test_extra_copies_are_removed_and_the_lowest_id_survives(world: World) -> None:
+    """A server that stores the list twice, as one that answers late and is asked by a proxy again."""
+    world.make(people(*range(10)))
+    world.sandbox.fail("latency", methods="addcontactlist", seconds=0.5)
+    import threading
+
+    # It comes after the first read and before the last: not this run's doing for the eye of the engine, but its keys.
+    timer = threading.Timer(0.25, lambda: world.sandbox.add_contacts(world.group, people(*range(20, 25), name="Early")))
+    timer.start()
+    result = world.run(people(*range(30)), mode="upsert")
+    assert world.now() == bag(people(*range(30)))
+    assert result.deleted_duplicates == 5
+    assert result.added == 20
+
+
+def test_extra_copies_count_for_max_deletes(world: World) -> None:
+    world.make(people(*range(10)))
+    world.sandbox.fail("latency", methods="addcontactlist", seconds=0.5)
+    import threading
+
+    threading.Timer(0.25, lambda: world.sandbox.add_contacts(world.group, people(*range(12, 30)))).start()
+    ended = world.ends(people(*range(30)), mode="upsert")
+    assert "Nothing was written" not in ended.message
+    assert "18 extra" in ended.message or "extra" in ended.message
+    assert world.sandbox.count("deletecontact") == 0
+
+
+@pytest.mark.parametrize("method", ["modifycontact", "deletecontact"])
+@pytest.mark.parametrize(("fault", "detail", "applied"), LOST)
+def test_updates_and_deletions_are_repeated_in_place(
+    world: World, method: str, fault: str, detail: dict[str, Any], applied: bool
+) -> None:
+    world.make(people(*range(20)))
+    hit = world.sandbox.fail(fault, methods=method, count=2, **detail)
+    rows = [*people(*range(5)), *people(*range(5, 14), name="New")]
+    result = world.run(rows, mode="mirror")
+    assert hit.hits == 2
+    assert world.now() == bag(rows)
+    assert shown(result) == {"unchanged": 5, "updated": 9, "deleted": 6}
+    assert result.rounds == 1
+
+
+@pytest.mark.parametrize(("fault", "detail", "applied"), LOST)
+def test_a_replacement_whose_addition_is_lost_is_brought_back_whole(
+    world: World, fault: str, detail: dict[str, Any], applied: bool
+) -> None:
+    """Also the stored values of fields that the source does not have, and in a mode that adds nobody."""
+    columns = ("mobile", "name", "city", "note")
+    world.make([person(n) | {"note": f"by hand {n}"} for n in range(10)], columns=columns)
+    hit = world.sandbox.fail(fault, methods="addcontactlist", count=1, **detail)
+    rows = [{"mobile": phone(3), "name": "a, b"}]
+    from refresh_world import table
+
+    result = world.run(table(rows, ("mobile", "name")), mode="update", unsafe_values="replace")
+    assert hit.hits == 1
+    want = [person(n) | {"note": f"by hand {n}"} for n in range(10)]
+    want[3]["name"] = "a, b"
+    assert world.now() == bag(want)
+    assert shown(result) == {"updated": 1}
+
+
+def test_a_replacement_that_is_lost_twice_is_brought_back_whole(world: World) -> None:
+    columns = ("mobile", "name", "note")
+    world.make([{"mobile": phone(n), "name": "N", "note": f"by hand {n}"} for n in range(10)], columns=columns)
+    world.sandbox.fail("drop_before", methods=["addcontactlist"], count=2)
+    world.sandbox.fail("drop_before", methods=["addcontact"], count=1)
+    from refresh_world import table
+
+    rows = table([{"mobile": phone(3), "name": "a, b"}], ("mobile", "name"))
+    world.run(rows, mode="upsert", unsafe_values="replace")
+    want = [{"mobile": phone(n), "name": "N", "note": f"by hand {n}"} for n in range(10)]
+    want[3]["name"] = "a, b"
+    assert world.now() == bag(want)
+
+
+def test_a_replacement_that_is_lost_for_good_is_red_in_update_mode(world: World) -> None:
+    """It must never count as a row that the mode leaves alone."""
+    world.make(people(*range(10)))
+    world.sandbox.fail("lose_row", keys=[phone(3)])
+    ended = world.ends([person(3, name="a, b")], mode="update", unsafe_values="replace")
+    assert "row 1" in ended.message
+    assert ended.counts is not None
+    assert ended.counts.failed == 1
+
+
+def test_a_replacement_whose_readdition_is_lost_silently_is_red(world: World) -> None:
+    """Unknown first, then acknowledged and not stored: last of all an addition, but still a replacement."""
+    world.make(people(*range(10)))
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    world.sandbox.fail("lose_row", keys=[phone(3)])
+    ended = world.ends([person(3, name="a, b")], mode="update", unsafe_values="replace")
+    assert not ended.green
+    assert ended.counts is not None
+    assert ended.counts.failed == 1

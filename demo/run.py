@@ -109,7 +109,8 @@ def main() -> int:
             "extra": {"max_requests_per_second": 200},
         }
         environment = {
-            **os.environ,
+            # Settings of another Airflow on this machine are not the demo's.
+            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
             "AIRFLOW_HOME": str(build / "airflow"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),

@@ -1,11 +1,14 @@
-"""One query feeds many groups: a mapped refresh per segment, each with its own group and parameters."""
+"""One query feeds many groups: a mapped refresh per segment, each with its own group and parameters.
+
+The placeholder of the query is written as SQLite's driver takes it; for PostgreSQL write ``%(segment)s``.
+"""
 
 from __future__ import annotations
 
 import pendulum
 from airflow.sdk import DAG, task
 
-from airflow_provider_afilnet.operators.groups import AfilnetCreateGroupOperator
+from airflow_provider_afilnet.operators.groups import AfilnetAssignCountryOperator, AfilnetCreateGroupOperator
 from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
 
 SEGMENTS = ["gold", "silver", "new"]
@@ -35,7 +38,12 @@ with DAG(
         task_id="create_group", group_type="email", fields=["email", "name"]
     ).expand_kwargs(groups_to_make())
 
-    SqlToAfilnetGroupOperator.partial(
+    # One mapped task per created group: the ids are all that differs.
+    countries = AfilnetAssignCountryOperator.partial(task_id="assign_country", country="ES").expand(
+        group_id=created.output
+    )
+
+    countries >> SqlToAfilnetGroupOperator.partial(
         task_id="refresh",
         sql_conn_id="warehouse",
         sql="SELECT email, name FROM customers WHERE segment = :segment",

@@ -2,8 +2,11 @@
 
 ``load_customers`` fills the table ``customers`` and updates its Asset. That starts ``afilnet_refresh_customers``, which
 makes the group on its first run, and from then on keeps it equal to the query: new customers are added, changed ones
-updated, those who left deleted. Set up a connection ``afilnet_default`` and one named ``warehouse``; any database that
-Airflow knows will do.
+updated, those who left deleted.
+
+Set up a connection ``afilnet_default``; one named ``warehouse``, to any database that Airflow knows, with the table
+``staging_customers`` (phone, full_name, city); and the Variable ``afilnet_reports``, a folder that only those may read
+who may read the customers: the reports hold personal data.
 """
 
 from __future__ import annotations
@@ -70,13 +73,13 @@ with DAG(
         delete_despite_rejects=True,  # an unusable phone must not keep those who left on the list
         unsafe_values="replace",  # names with commas cannot be modified in place
         max_deletes=0.1,
-        report_path="{{ var.value.get('afilnet_reports', '/tmp/afilnet_reports') }}/{{ run_id }}",
+        report_path="{{ var.value.afilnet_reports }}/{{ run_id }}",
         outlets=[GROUP],
     )
     read_back = AfilnetGetContactsOperator(
         task_id="read_back",
         group_id=group.output,
-        output_path="{{ var.value.get('afilnet_reports', '/tmp/afilnet_reports') }}/{{ run_id }}/group.jsonl",
+        output_path="{{ var.value.afilnet_reports }}/{{ run_id }}/group.jsonl",
     )
     group >> country >> refresh >> read_back
 # [END howto_refresh]

@@ -32,7 +32,9 @@ from airflow_provider_afilnet.api.errors import (
 )
 from airflow_provider_afilnet.api.methods import METHODS, Method
 
-_REPORT: Final = "please report this shape at the project's issue tracker, it holds no personal data"
+_REPORT: Final = (
+    "please report this shape, which holds no personal data, to the maintainers of airflow-provider-afilnet"
+)
 
 _CODES: Final[dict[str, tuple[type[AfilnetError], str]]] = {
     "MISSING_USER": (AfilnetCredentialsError, "no user arrived; set the connection's login"),
@@ -396,10 +398,16 @@ def read_new_id(result: object, *names: str) -> str | None:
 
 
 def read_balance(result: object) -> float:
-    """Read ``getbalance``: a number, or a number as text."""
+    """Read ``getbalance``: a number, maybe as text, in a list of one, or in an object under ``balance``."""
+    whole = result
+    if isinstance(result, list) and len(result) == 1:
+        result = result[0]
+    if isinstance(result, dict):
+        by_name = {str(name).lower(): value for name, value in result.items()}
+        result = next((by_name[name] for name in ("balance", "credits", "credit") if name in by_name), None)
     if isinstance(result, str) and re.fullmatch(r"\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*", result, re.ASCII):
         return float(result)
-    raise unreadable(METHODS["getbalance"], shape(result))
+    raise unreadable(METHODS["getbalance"], shape(whole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,22 @@ class Call:
 def build_call(name: str, params: Mapping[str, object]) -> Call:
     """Check and build a call.
 
-    :param name: a method of :data:`~airflow_provider_afilnet.api.methods.METHODS`.
+    :param name: a method of :data:`~airflow_provider_afilnet.api.methods.METHODS`, or any other of the API, whose
+        ``class`` must then be among the parameters. Of such a method nothing is known, so it counts as one that writes
+        and must not be repeated.
     :param params: one value for each of the method's parameters; text or whole numbers. All are mandatory.
-    :raises AfilnetInvalidRequestError: for an unknown method, a missing, blank or surplus parameter.
+    :raises AfilnetInvalidRequestError: for a method without a known class, a missing, blank or surplus parameter.
     """
     method = METHODS.get(name)
     if method is None:
-        raise AfilnetInvalidRequestError(f"The API has no method {name!r}; it has: {', '.join(METHODS)}.")
+        params = dict(params)
+        api_class = params.pop("class", None)
+        if not isinstance(api_class, str) or not api_class.strip():
+            raise AfilnetInvalidRequestError(
+                f"{name!r} is none of the methods that are known ({', '.join(METHODS)}); to call another one, give "
+                "its class too: **{'class': 'sms', …}."
+            )
+        method = Method(name, api_class.strip(), tuple(params), frozenset(), writes=True, repeatable=False)
     surplus = sorted(set(params) - set(method.params))
     if surplus:
         raise AfilnetInvalidRequestError(

@@ -90,7 +90,9 @@ class AfilnetUnreadableAnswerError(AfilnetError):
 
 
 class AfilnetUnprovenReadError(AfilnetUnreadableAnswerError):
-    """``getcontacts`` succeeded with a null or absent result: that is no proof of an empty group."""
+    """``getcontacts`` succeeded with a null or absent result: that is no proof of an empty group. It may pass."""
+
+    default_retryable = True
 
 
 class AfilnetOutcomeUnknownError(AfilnetError):

@@ -16,28 +16,23 @@ ApiStyle = Literal["post", "get", "basic", "basic-get"]
 STYLES: Final[tuple[str, ...]] = get_args(ApiStyle)
 DOCUMENTED_STYLES: Final[tuple[str, ...]] = (*STYLES, "soap", "json")
 
-DEFAULT_BASE_URL: Final = "https://www.afilnet.com"
+DEFAULT_HOST: Final = "www.afilnet.com"
+DEFAULT_BASE_URL: Final = f"https://{DEFAULT_HOST}"
 DEFAULT_TIMEOUT: Final = 60.0
 DEFAULT_MAX_CONNECTIONS: Final = 4
 DEFAULT_MAX_REQUESTS_PER_SECOND: Final = 20.0
 
-KNOWN_EXTRAS: Final[tuple[str, ...]] = (
+WORKING_EXTRAS: Final[tuple[str, ...]] = (
     "api_style",
     "timeout",
     "max_connections",
     "max_requests_per_second",
     "ca_bundle",
     "api_facts",
-    "wsdl_url",
-    "json_url",
-    "token_url",
-    "client_id",
-    "client_secret",
-    "grant_type",
-    "scope",
     "allow_insecure_http",
 )
-"""Every extra that a connection may hold; those of the SOAP and OAuth styles are reserved until these styles land."""
+RESERVED_EXTRAS: Final = ("wsdl_url", "json_url", "token_url", "client_id", "client_secret", "grant_type", "scope")
+"""Extras of the SOAP and OAuth styles: accepted, so that a connection may be ready for them, and not used yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +92,11 @@ def read_settings(
     """
     # A form hands over null or blank text for what was left empty.
     extra = {key: value for key, value in (extra or {}).items() if value is not None and value != ""}
-    unknown = sorted(set(extra) - set(KNOWN_EXTRAS))
+    unknown = sorted(set(extra) - {*WORKING_EXTRAS, *RESERVED_EXTRAS})
     if unknown:
         raise AfilnetConfigurationError(
             f"{name} has the unknown extra{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}; "
-            f"remove it, or use one of: {', '.join(KNOWN_EXTRAS)}."
+            f"remove it, or use one of: {', '.join(WORKING_EXTRAS)}."
         )
     if not (login or "").strip():
         raise AfilnetConfigurationError(f"{name} has no login: put the Afilnet user or e-mail there.")
@@ -212,14 +207,7 @@ def _read_facts(value: object, name: str) -> ApiFacts:
 def _read_base_url(
     host: str | None, schema: str | None, port: int | None, *, allow_insecure_http: bool, name: str
 ) -> str:
-    host = (host or "").strip()
-    if not host:
-        if schema or port:
-            raise AfilnetConfigurationError(
-                f"{name} has a schema or a port but no host: name the host too, or leave all three empty for "
-                f"{DEFAULT_BASE_URL}."
-            )
-        return DEFAULT_BASE_URL
+    host = (host or "").strip() or DEFAULT_HOST
     unusable = AfilnetConfigurationError(
         f"{name}: the host cannot be used; give a base URL such as {DEFAULT_BASE_URL} or http://127.0.0.1:8765, "
         "without user, path or query."

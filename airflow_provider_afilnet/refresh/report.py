@@ -88,7 +88,8 @@ class ReportFolder:
         if folder is None:
             return
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            # The files hold people: a new local folder is its owner's alone.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._journal = (folder / "journal.jsonl").open("a", encoding="utf-8")
         except (OSError, ValueError, ImportError) as error:
             raise AfilnetConfigurationError(

@@ -6,6 +6,7 @@ All that can be wrong with the source is known, and said in one error, before an
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ from airflow_provider_afilnet.refresh.normalise import AmbiguousKeyError, KeyRea
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.rows import RowSource
 from airflow_provider_afilnet.refresh.store import Store
+
+log = logging.getLogger(__name__)
 
 _BATCH: Final = 2000
 _SHOWN: Final = 10
@@ -164,6 +167,8 @@ class Spooler:
         self._check_names({name for columns in bound for name in columns}, source)
         self.counts.duplicates = self._accepted - int(self._store.one("SELECT count(*) FROM wanted"))
         self._judge()
+        if self.counts.rejected:
+            log.warning("%s of %s rows are rejected: %s.", self.counts.rejected, self.counts.rows, self._samples("%"))
         return self.counts
 
     def _bind_table(self, columns: tuple[str, ...]) -> None:

@@ -169,3 +169,15 @@ def test_record_id_refuses_the_rest_without_showing_people(value: object) -> Non
     message = refused(lambda: record_id(value, "contact_id"))
     assert "contact_id" in message
     assert "34600111222" not in message
+
+
+def test_any_other_method_of_the_api_can_be_called_with_its_class() -> None:
+    call = build_call("sendsms", {"class": "sms", "to": "34600000001", "text": "Hola"})
+    assert (call.method.name, call.method.api_class, dict(call.params)) == (
+        "sendsms",
+        "sms",
+        {"to": "34600000001", "text": "Hola"},
+    )
+    # Nothing is known of it, so a lost answer leaves its outcome unknown, and it is not repeated.
+    assert call.method.writes
+    assert not call.method.repeatable

@@ -181,14 +181,26 @@ def test_new_id(result: object, found: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "amount"), [(25.5, 25.5), ("25.50", 25.5), (0, 0), ("-1.5", -1.5), (" 7 ", 7), (1e3, 1000)]
+    ("result", "amount"),
+    [
+        (25.5, 25.5),
+        ("25.50", 25.5),
+        (0, 0),
+        ("-1.5", -1.5),
+        (" 7 ", 7),
+        (1e3, 1000),
+        ([5], 5),
+        ({"Balance": "5.5"}, 5.5),
+    ],
 )
 def test_balance(result: object, amount: float) -> None:
     assert read_balance(parsed(result)) == amount
 
 
 @pytest.mark.parametrize(
-    "result", [None, True, "", "25,50", "nan", "inf", "1_000", "25 EUR", [], [5], {"balance": 5}], ids=repr
+    "result",
+    [None, True, "", "25,50", "nan", "inf", "1_000", "25 EUR", [], [5, 6], {"x": 5}, {"balance": []}],
+    ids=repr,
 )
 def test_balance_of_unknown_form(result: object) -> None:
     with pytest.raises(AfilnetError, match="getbalance answered"):

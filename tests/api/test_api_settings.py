@@ -9,8 +9,9 @@ import pytest
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
 from airflow_provider_afilnet.api.settings import (
     DEFAULT_BASE_URL,
-    KNOWN_EXTRAS,
+    RESERVED_EXTRAS,
     STYLES,
+    WORKING_EXTRAS,
     ApiFacts,
     ClientSettings,
     is_loopback,
@@ -40,6 +41,8 @@ def refused(**fields: Any) -> str:
     [
         (None, None, None, DEFAULT_BASE_URL),
         ("", "", None, DEFAULT_BASE_URL),
+        (None, "https", None, DEFAULT_BASE_URL),
+        ("", None, 8443, f"{DEFAULT_BASE_URL}:8443"),
         ("www.afilnet.com", None, None, "https://www.afilnet.com"),
         (" www.afilnet.com ", None, None, "https://www.afilnet.com"),
         ("www.afilnet.com", "https", 8443, "https://www.afilnet.com:8443"),
@@ -96,8 +99,7 @@ def test_base_url(host: str | None, schema: str | None, port: int | None, url: s
         ({"host": "https://h.example:1", "port": 2}, "port 1 and the port field 2"),
         ({"host": "h.example", "port": 0}, "port 0"),
         ({"host": "h.example", "port": 65536}, "port 65536"),
-        ({"host": None, "schema": "https"}, "no host"),
-        ({"host": "", "port": 443}, "no host"),
+        ({"host": None, "schema": "http"}, "plain http"),
         ({"login": None}, "no login"),
         ({"login": "  "}, "no login"),
         ({"password": None}, "no password"),
@@ -152,7 +154,7 @@ def test_defaults_and_a_login_without_blanks() -> None:
 
 
 def test_null_extras_are_absent() -> None:
-    assert read(extra=dict.fromkeys(KNOWN_EXTRAS)) == read(extra={"no_such": None}) == read()
+    assert read(extra=dict.fromkeys([*WORKING_EXTRAS, *RESERVED_EXTRAS])) == read(extra={"no_such": None}) == read()
 
 
 @pytest.mark.parametrize("extra", [{"pasword": PASSWORD}, {"verify": False}, {"a": 1, "b": 2}, {"TIMEOUT": 5}])

@@ -137,6 +137,10 @@ def test_the_sandbox_command_and_its_faults_are_accepted() -> None:
         process.communicate(timeout=10)
 
 
+def test_no_place_is_left_to_be_filled_in() -> None:
+    assert not re.search(r"@[A-Z]+@|TODO|XXX", README)
+
+
 def test_nothing_names_this_machine() -> None:
     """A stranger's clone must need nothing but itself."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

@@ -27,6 +27,7 @@ def main() -> None:
         settle=1,
         execution_timeout=timedelta(seconds=timeout) if timeout else None,
     )
+    print("begins", flush=True)
     with pytest.MonkeyPatch.context() as patch:
         result = run_one_task(task, patch)
     print(f"ended: {result.state} {type(result.error).__name__}", flush=True)

@@ -125,4 +125,5 @@ def test_one_query_feeds_many_groups(run_example, sandbox, warehouse) -> None:
     run = run_example("example_afilnet_many_groups", "afilnet_many_groups")
     assert run.state == "success"
     held = {group["name"]: {c["email"] for c in sandbox.contacts(group["id"])} for group in sandbox.groups()}
+    assert {sandbox.country(group["id"]) for group in sandbox.groups()} == {"esp"}
     assert held == {f"Segment {s}": {f"{s}{i}@example.com" for i in range(n)} for s, n in sizes.items()}

@@ -86,10 +86,9 @@ def test_every_module_that_is_named_can_be_imported_and_defines_classes() -> Non
 
 
 def test_the_form_has_every_extra_that_works_now() -> None:
-    from airflow_provider_afilnet.api.settings import KNOWN_EXTRAS
+    from airflow_provider_afilnet.api.settings import WORKING_EXTRAS
 
-    later = {"wsdl_url", "json_url", "token_url", "client_id", "client_secret", "grant_type", "scope"}
-    assert set(CONNECTION["conn-fields"]) == set(KNOWN_EXTRAS) - later
+    assert set(CONNECTION["conn-fields"]) == set(WORKING_EXTRAS)
 
 
 def test_the_forms_defaults_are_those_of_the_settings() -> None:

@@ -10,18 +10,22 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 
-from airflow_provider_afilnet.sandbox.dialect import parse_dialect
-from airflow_provider_afilnet.sandbox.faults import parse_fault
+from airflow_provider_afilnet.sandbox.dialect import Dialect, dialects_of, parse_dialect
+from airflow_provider_afilnet.sandbox.faults import KINDS, parse_fault
 from airflow_provider_afilnet.sandbox.server import Sandbox
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_afilnet.sandbox", description="A local Afilnet to try and to test against."
+        prog="python -m airflow_provider_afilnet.sandbox",
+        description="A local Afilnet to try and to test against.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_choices(),
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=8765, help="port to listen on; 0 picks a free one")
+    parser.add_argument("--port", type=_port, default=8765, help="port to listen on; 0 picks a free one")
     parser.add_argument("--user", default="demo", help="user of the account (default: demo)")
     parser.add_argument("--password", default="demo", help="password of the account (default: demo)")
     parser.add_argument("--database", metavar="FILE", help="SQLite file that keeps the state (default: memory)")
@@ -40,6 +44,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _choices() -> str:
+    """What ``--dialect`` and ``--fault`` take, from the tables that the sandbox itself uses."""
+    lines = ["dialects, the default first:"]
+    lines += [
+        f"  {field.name}: {', '.join(str(value).lower() for value in dialects_of(field.name)) or 'any'}"
+        for field in fields(Dialect)
+    ]
+    lines.append("faults, with what tells more about them; each also takes methods, first, count, every, after:")
+    lines += [f"  {name}{': ' + ', '.join(kind.detail) if kind.detail else ''}" for name, kind in KINDS.items()]
+    return "\n".join(lines)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
+    return int(text)
+
+
 def _announcement(sandbox: Sandbox) -> str:
     # The password stays out of a line that may end in a log.
     connection = {"conn_type": "afilnet", "host": sandbox.url, "login": sandbox.user, "password": "<the password>"}
@@ -55,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
+        if not options.user or not options.password:
+            raise ValueError("--user and --password must not be blank")
         sandbox = Sandbox(
             user=options.user,
             password=options.password,

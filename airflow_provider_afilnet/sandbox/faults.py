@@ -172,8 +172,13 @@ def _checked(
     if missing := [name for name, value in full.items() if value is _REQUIRED]:
         raise ValueError(f"The fault {kind} needs {', '.join(missing)}")
     for name in full.keys() & _NUMBERS:
-        if full[name] is not None and not isinstance(full[name], int | float):
-            raise ValueError(f"{name} of the fault {kind} must be a number, not {full[name]!r}")
+        value = full[name]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+            raise ValueError(f"{name} of the fault {kind} must be a number from 0, not {value!r}")
+    if "status" in full and not 400 <= full["status"] <= 599:
+        raise ValueError(f"status of the fault {kind} must be an HTTP error from 400 to 599, not {full['status']!r}")
+    if not isinstance(full.get("applied", False), bool):
+        raise ValueError(f"applied of the fault {kind} must be true or false, not {full['applied']!r}")
     if "keys" in full:
         keys = full["keys"]
         full["keys"] = frozenset([keys] if isinstance(keys, str) else keys)

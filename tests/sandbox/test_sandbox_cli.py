@@ -7,11 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import requests
 
-from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.sandbox import Dialect, Sandbox
+from airflow_provider_afilnet.sandbox.faults import KINDS
 
 COMMAND = [sys.executable, "-m", "airflow_provider_afilnet.sandbox"]
 pytestmark = pytest.mark.timeout(60)
@@ -85,3 +87,28 @@ def test_importing_the_package_loads_no_server():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "False"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "99999"],
+        ["--port", "-1"],
+        ["--user", ""],
+        ["--latency", "-1"],
+        ["--fault", "capped_read:limit=-5"],
+        ["--fault", "http_500:status=200"],
+        ["--fault", "html:applied=perhaps"],
+    ],
+)
+def test_values_out_of_range_get_a_sentence(arguments: list[str]) -> None:
+    run = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert "must" in run.stderr or "not a port" in run.stderr
+
+
+def test_help_lists_every_fault_and_dialect() -> None:
+    text = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
+    assert all(f"  {kind}" in text for kind in KINDS)
+    assert all(f"  {field.name}: " in text for field in fields(Dialect))

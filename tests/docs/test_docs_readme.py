@@ -116,7 +116,7 @@ def test_links_and_make_targets_exist() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?make (\w+)", section("Two commands") + section("Development")):
+    for target in re.findall(r"(?:^|`)make (\w+)", section("Two commands") + section("Development"), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -57,7 +57,7 @@ def test_serves_until_a_signal(tmp_path, number):
         (["--fault", "latency"], "needs seconds"),
         (["--fault", "latency:seconds=x"], "must be a number"),
         (["--database", "/nowhere/at/all.db"], "unable to open database file"),
-        (["--port", "x"], "invalid int value"),
+        (["--port", "x"], "'x' is not a port"),
     ],
 )
 def test_wrong_arguments(arguments, message):

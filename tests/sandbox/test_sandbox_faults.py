@@ -247,7 +247,7 @@ def test_several_faults(box, caller, group):
     [
         ("fire", {}, "no fault 'fire'; the faults are latency, "),
         ("latency", {}, "needs seconds"),
-        ("latency", {"seconds": "long"}, "seconds of the fault latency must be a number, not 'long'"),
+        ("latency", {"seconds": "long"}, "seconds of the fault latency must be a number from 0, not 'long'"),
         ("latency", {"seconds": 1, "colour": 2}, "knows no colour"),
         ("hide", {"keys": [], "methods": ["addcontact"]}, "cannot hit addcontact; it may hit getcontacts"),
         ("drop_before", {"methods": ["dance"]}, "cannot hit dance"),

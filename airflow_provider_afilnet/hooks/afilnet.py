@@ -20,11 +20,12 @@ from airflow_provider_afilnet.api.errors import (
     AfilnetError,
     AfilnetInvalidRequestError,
     AfilnetNotFoundError,
-    AfilnetUnprovenReadError,
+    AfilnetUnreadableAnswerError,
 )
 from airflow_provider_afilnet.api.methods import GROUP_TYPES
 from airflow_provider_afilnet.api.settings import ClientSettings, read_settings
 from airflow_provider_afilnet.hooks.countries import country_code
+from airflow_provider_afilnet.hooks.leftovers import given_text, is_leftover
 
 if TYPE_CHECKING:
     import requests
@@ -107,13 +108,14 @@ class AfilnetHook(BaseHook):
         """
         if group_type not in GROUP_TYPES:
             raise AfilnetInvalidRequestError(f"group_type must be 'mobile' or 'email', not {group_type!r}.")
+        group_name = given_text(name, "name")
         columns = read_fields(fields)
         if group_type not in columns:
             raise AfilnetInvalidRequestError(
                 f"fields must hold {group_type!r}, the key field of a group of this type; they hold: "
                 f"{', '.join(columns)}."
             )
-        result = self.call("creategroup", name=name, type=group_type, fields=",".join(columns))
+        result = self.call("creategroup", name=group_name, type=group_type, fields=",".join(columns))
         return read_new_id(result, "idgroup")
 
     def get_group_columns(self, group_id: str | int) -> list[str]:
@@ -132,11 +134,11 @@ class AfilnetHook(BaseHook):
 
     def add_column_to_group(self, group_id: str | int, field: str) -> None:
         """Add a column. What the service does with one that is there already is unknown: look first."""
-        self.call("addcolumntogroup", idgroup=_group(group_id), field=read_fields([field])[0])
+        self.call("addcolumntogroup", idgroup=_group(group_id), field=read_field(field))
 
     def delete_column_from_group(self, group_id: str | int, field: str) -> None:
         """Delete a column and its values."""
-        self.call("deletecolumnfromgroup", idgroup=_group(group_id), field=read_fields([field])[0])
+        self.call("deletecolumnfromgroup", idgroup=_group(group_id), field=read_field(field))
 
     def delete_group(self, group_id: str | int) -> None:
         """Delete a group and its contacts."""
@@ -164,13 +166,10 @@ class AfilnetHook(BaseHook):
     def get_contacts(self, group_id: str | int) -> list[dict[str, str]]:
         """The contacts of a group: the fields, and the id under ``idcontact``.
 
-        A null answer gives an empty list and a warning: it may mean an empty group, and does not prove one.
+        :raises AfilnetUnprovenReadError: if the service answered null, which may mean an empty group and does not
+            prove one.
         """
-        try:
-            return list(self.iter_contacts(group_id))
-        except AfilnetUnprovenReadError as error:
-            self.log.warning("Group %s: %s It is taken as empty here.", group_id, error)
-            return []
+        return list(self.iter_contacts(group_id))
 
     def get_contact(self, group_id: str | int, contact_id: str | int) -> dict[str, str]:
         """One contact: its fields, and the id under ``idcontact``.
@@ -250,12 +249,18 @@ class AfilnetHook(BaseHook):
         :return: whether it worked, and one sentence for the reader. Nothing is raised.
         """
         try:
-            balance = self.get_balance()
+            result = self.call("getbalance")
+            signed_in = f"Signed in at {self.settings.base_url}"
+            try:
+                balance = read_balance(result)
+            except AfilnetUnreadableAnswerError:
+                # Whoever may read the balance is signed in, whatever the balance looks like.
+                return True, f"{signed_in}; the balance could not be read."
         except (AfilnetError, AirflowNotFoundException) as error:
             return False, str(error)
         except Exception as error:  # noqa: BLE001 - the caller is a form that must get a sentence, whatever happens
             return False, f"The connection could not be tested: {type(error).__name__}."
-        return True, f"Signed in at {self.settings.base_url}; the account has {balance:g} credits."
+        return True, f"{signed_in}; the account has {balance:g} credits."
 
 
 def settings_of(connection: Connection) -> ClientSettings:
@@ -281,7 +286,7 @@ def extra_of(connection: Connection) -> dict[str, Any]:
         return {}
     try:
         extra = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
         raise AfilnetConfigurationError(
@@ -303,22 +308,18 @@ def names_no_group(error: AfilnetError) -> bool:
 def read_fields(fields: str | Sequence[str]) -> list[str]:
     """Read column names, given as a list or as text with commas.
 
-    :raises AfilnetInvalidRequestError: if there are none, one is blank, named twice (in any case) or holds a comma.
+    :raises AfilnetInvalidRequestError: if there are none, one is named twice (in any case), or one is no name for a
+        column, as :func:`read_field` says.
     """
-    given = fields.split(",") if isinstance(fields, str) else fields
-    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+    if isinstance(fields, str):
+        given: Any = [] if is_leftover(fields) else fields.split(",")
+    else:
+        given = fields
+    if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
         raise AfilnetInvalidRequestError(
             f"fields must be a list of names or text such as 'mobile,name', not {type(fields).__name__}."
         )
-    names = []
-    for field in given:
-        if not isinstance(field, str) or not field.strip():
-            raise AfilnetInvalidRequestError("A field has no name; give every column a name.")
-        if "," in field:
-            raise AfilnetInvalidRequestError(
-                f"The field name {field!r} holds a comma, which parts columns from each other; choose another name."
-            )
-        names.append(field.strip())
+    names = [read_field(name, "a name in fields") for name in given]
     if not names:
         raise AfilnetInvalidRequestError("fields is empty; give at least the key field, 'mobile' or 'email'.")
     lowered = [name.lower() for name in names]
@@ -326,6 +327,27 @@ def read_fields(fields: str | Sequence[str]) -> list[str]:
     if twice is not None:
         raise AfilnetInvalidRequestError(f"The field {twice!r} is named twice; name each column once.")
     return names
+
+
+def read_field(field: object, argument: str = "field") -> str:
+    """Read the name of one column.
+
+    :param argument: what it was given as, for the error.
+    :raises AfilnetInvalidRequestError: if it is no text or blank, what a template leaves without a value, holds a comma
+        or a colon, or is ``idcontact``, under which contacts carry their id.
+    """
+    name = given_text(field, argument)
+    for ch, word in ((",", "comma"), (":", "colon")):
+        if ch in name:
+            raise AfilnetInvalidRequestError(
+                f"The field name {name!r} holds a {word}, which the API uses between or inside fields; choose another "
+                "name."
+            )
+    if name.lower() == "idcontact":
+        raise AfilnetInvalidRequestError(
+            f"The field name {name!r} is reserved: contacts carry their id under it; choose another name."
+        )
+    return name
 
 
 def _group(group_id: object) -> str:

@@ -7,10 +7,13 @@ way to stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_afilnet.hooks.single_query import single_query
+from airflow_provider_afilnet.hooks.sql_errors import asked, closed_quietly
 from airflow_provider_afilnet.refresh.errors import AfilnetSourceError
 
 if TYPE_CHECKING:
@@ -40,49 +43,35 @@ def sql_rows(conn_id: str, sql: str, parameters: Parameters = None) -> Iterator[
     :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
     :param sql: one statement that reads; a semicolon at its end is fine.
     :param parameters: values for its placeholders, as the database's driver takes them.
-    :raises AfilnetSourceError: if the connection is no database, or ``sql`` is not one statement that reads.
+    :raises AfilnetSourceError: if the connection is no database, ``parameters`` are of another kind, or ``sql`` is not
+        one statement that reads; and, retryable, if the database fails, also while the rows are read.
     """
-    hook = _database_hook(conn_id)
+    _check_parameters(parameters)
     statement = single_query(sql)
-    with _table(hook, statement, parameters) as table:
+    with _table(_database_hook(conn_id), statement, parameters) as table:
         yield table
 
 
-def single_query(sql: object) -> str:
-    """The one statement of ``sql``, without its semicolon.
-
-    :raises AfilnetSourceError: if there is none, more than one, or one that writes.
-    """
-    import sqlparse
-
-    if not isinstance(sql, str):
+def _check_parameters(parameters: object) -> None:
+    if parameters is not None and not isinstance(parameters, (list, tuple, Mapping)):
         raise AfilnetSourceError(
-            f"sql must be the text of one query, or the name of a .sql file, not {type(sql).__name__}."
+            f"parameters must be a list or a mapping of values, not {type(parameters).__name__}; a template that makes "
+            "one needs render_template_as_native_obj=True on the DAG."
         )
-    parts = [(text, sqlparse.parse(text)[0]) for text in sqlparse.split(sql, strip_semicolon=True) if text]
-    # A comment after the last semicolon is no statement.
-    statements = [part for part in parts if part[1].token_first(skip_cm=True) is not None]  # type: ignore[no-untyped-call]
-    if not statements:
-        raise AfilnetSourceError("sql has no statement; give one query.")
-    if len(statements) > 1:
-        raise AfilnetSourceError(
-            f"sql has {len(statements)} statements, and only the rows of one would be read; give a single query (WITH "
-            "can name its parts)."
-        )
-    ((statement, parsed),) = statements
-    kind = parsed.get_type()  # type: ignore[no-untyped-call]
-    if kind not in ("SELECT", "UNKNOWN"):
-        raise AfilnetSourceError(
-            f"sql is {kind} and not a query; a source only reads, because a retry runs it again. Give a SELECT."
-        )
-    return statement
 
 
 def _database_hook(conn_id: str) -> DbApiHook:
-    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow.providers.common.compat.sdk import AirflowException, BaseHook
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    hook = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
+    connection = BaseHook.get_connection(conn_id)
+    try:
+        hook = connection.get_hook()  # type: ignore[no-untyped-call]
+    except (AirflowException, ImportError) as error:
+        raise AfilnetSourceError(
+            f"Connection {conn_id!r} cannot be used: its type {connection.conn_type!r} has no hook here "
+            f"({type(error).__name__}); install the provider package of that type."
+        ) from None
     if not isinstance(hook, DbApiHook):
         raise AfilnetSourceError(
             f"Connection {conn_id!r} is no database: its hook {type(hook).__name__} cannot run SQL; name a connection "
@@ -94,22 +83,22 @@ def _database_hook(conn_id: str) -> DbApiHook:
 @contextmanager
 def _table(hook: DbApiHook, sql: str, parameters: Parameters) -> Iterator[SqlTable]:
     """Stream in the way that suits the connection which the hook opens."""
-    with closing(hook.get_conn()) as connection:
+    with closed_quietly(asked(hook.get_conn)) as connection:
         # What counts is the driver at hand: one hook may use several, and several hooks use one.
         driver = type(connection).__module__.partition(".")[0]
-        engine = None if driver in _CURSORS else _engine(hook)
+        engine = None if driver in _CURSORS else asked(_engine, hook)
         if engine is None:
-            with closing(_CURSORS.get(driver, _plain_cursor)(connection)) as cursor:
-                yield _executed(cursor, sql, parameters)
+            with closed_quietly(asked(_CURSORS.get(driver, _plain_cursor), connection)) as cursor:
+                yield asked(_executed, cursor, sql, parameters)
             return
     try:
-        with engine.connect() as session:
+        with closed_quietly(asked(engine.connect)) as session:
             # no_parameters: where there are no values, a percent sign in the query is only a percent sign.
             streaming = session.execution_options(stream_results=True, max_row_buffer=BATCH, no_parameters=True)
-            with closing(streaming.exec_driver_sql(sql, _as_values(parameters))) as result:
+            with closed_quietly(asked(streaming.exec_driver_sql, sql, _as_values(parameters))) as result:
                 if not result.returns_rows:
                     raise _no_result_set()
-                yield SqlTable(list(result.keys()), (row for part in result.partitions(BATCH) for row in part))
+                yield SqlTable(list(result.keys()), _fetched(partial(result.fetchmany, BATCH)))
     finally:
         engine.dispose()
 
@@ -172,18 +161,18 @@ def _executed(cursor: Any, sql: str, parameters: Parameters) -> SqlTable:
     first = cursor.fetchmany(BATCH) if cursor.description is None and _may_have_rows(cursor) else None
     if cursor.description is None:
         raise _no_result_set()
-    return SqlTable([column[0] for column in cursor.description], _fetched(cursor, first))
+    return SqlTable([column[0] for column in cursor.description], _fetched(partial(cursor.fetchmany, BATCH), first))
 
 
 def _may_have_rows(cursor: Any) -> bool:
     return getattr(cursor, "name", None) is not None
 
 
-def _fetched(cursor: Any, first: Sequence[Any] | None) -> Iterator[Sequence[Any]]:
-    batch = cursor.fetchmany(BATCH) if first is None else first
+def _fetched(fetch: Callable[[], Sequence[Any]], first: Sequence[Any] | None = None) -> Iterator[Sequence[Any]]:
+    batch = asked(fetch) if first is None else first
     while batch:
         yield from batch
-        batch = cursor.fetchmany(BATCH)
+        batch = asked(fetch)
 
 
 def _no_result_set() -> AfilnetSourceError:

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
+from airflow_provider_afilnet.hooks.leftovers import is_leftover
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -20,12 +21,15 @@ class AfilnetBaseOperator(BaseOperator):
     """Base of the Afilnet operators: :meth:`execute` runs :meth:`work`, ends errors as they deserve, closes the hook.
 
     An error that a repeat cannot help ends the task at once, whatever ``retries`` says; any other is raised as it is,
-    so that Airflow retries.
+    so that Airflow retries. A task that is told to end while a call is under way ends the call and is not green.
 
     :param afilnet_conn_id: id of the Airflow connection.
     """
 
     template_fields: Sequence[str] = ("afilnet_conn_id",)
+
+    _given: frozenset[str] = frozenset()
+    _killed = False
 
     def __init__(self, *, afilnet_conn_id: str = AfilnetHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,9 +48,46 @@ class AfilnetBaseOperator(BaseOperator):
         """
         with ending_for_good():
             try:
-                return self.work(context)
+                result = self.work(context)
             finally:
                 self.hook.close()
+            self._end_if_killed(result)
+            return result
+
+    def on_kill(self) -> None:
+        """Let the task fail: Airflow takes a normal return for success, also after it has told the task to end."""
+        self._killed = True
+
+    def may_repeat(self) -> bool:
+        """Whether a retry after work that was done can do no harm."""
+        return True
+
+    def _end_if_killed(self, result: object = None) -> None:
+        if not self._killed:
+            return
+        if not self.may_repeat():
+            raise AirflowFailException(
+                f"The task was told to end when its call was under way. The call was applied (result: {result!r}), and "
+                "a retry would do it twice, so there is none."
+            )
+        from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
+
+        raise AfilnetStoppedError("The task was told to end; the next run of the task carries on.")
+
+    def _remember_given(self, *names: str) -> None:
+        """Note which of these optional arguments the user gave, before templates are rendered."""
+        self._given = frozenset(name for name in names if getattr(self, name) is not None)
+
+    def _check_not_lost(self, name: str, error: type[AfilnetError], loss: str) -> None:
+        """Refuse an argument that was given and has no value now: going on would be as if nobody had asked for it.
+
+        :param loss: what would be missing then.
+        """
+        if name in self._given and is_leftover(getattr(self, name)):
+            raise error(
+                f"{name} was given, but has no value in this run ({getattr(self, name)!r}), and without it {loss}. "
+                "Check the task or the template that it comes from."
+            )
 
     def work(self, context: Context) -> Any:
         """What the operator does; its return value goes to XCom."""

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Final
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError, AfilnetUnreadableAnswerError
+from airflow_provider_afilnet.operators.storage import storage_told
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -47,7 +48,8 @@ def writer_for(path: ObjectStoragePath) -> Writer:
 def export(path: ObjectStoragePath, write: Writer, columns: list[str], contacts: Rows) -> int:
     """Write the contacts to ``path``, over whatever is there, and return how many.
 
-    They are spooled to a local temporary file first, so that a read that fails half-way touches nothing at ``path``.
+    They are spooled to a local temporary file first, so that a read that fails half-way touches nothing at ``path``. A
+    folder that does not exist is made.
 
     :param write: from :func:`writer_for`.
     :param columns: the group's columns; used by the formats that need them beforehand.
@@ -55,13 +57,24 @@ def export(path: ObjectStoragePath, write: Writer, columns: list[str], contacts:
     with tempfile.TemporaryFile() as spool:
         count = write(spool, [_ID, *(name for name in columns if name.lower() != _ID)], contacts)
         spool.seek(0)
-        try:
-            with path.open("wb") as target:  # type: ignore[no-untyped-call]
-                shutil.copyfileobj(spool, target, 1 << 20)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        with storage_told(path, "output_path"):
+            target = _opened(path)
+            try:
+                with target:
+                    shutil.copyfileobj(spool, target, 1 << 20)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
     return count
+
+
+def _opened(path: ObjectStoragePath) -> IO[bytes]:
+    """Open for writing; the folder is made only where its absence shows, since object storages have no folders."""
+    try:
+        return path.open("wb")  # type: ignore[no-any-return, no-untyped-call]
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _write_jsonl(file: IO[bytes], columns: list[str], contacts: Rows) -> int:

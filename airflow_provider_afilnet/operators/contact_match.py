@@ -16,10 +16,11 @@ def find_holder(contact: Mapping[str, str], stored: Iterable[Mapping[str, str]])
     """The one stored contact that has the key of ``contact``.
 
     A group's key is its mobile or its email, and the API does not say which; where ``contact`` has both, the match must
-    be unmistakable all the same: some contact is known to have the key, so what matches nobody is not the key.
+    be unmistakable all the same: a contact that agrees in one of them must agree in the other, or have it blank.
 
     :param stored: the group's contacts, with their id under ``idcontact``; read once.
-    :raises AfilnetInvalidRequestError: if no contact or more than one could be meant, or it has no id.
+    :raises AfilnetInvalidRequestError: if no contact or more than one could be meant, it has another mobile or email
+        beside, or it has no id.
     """
     keys = {name: comparable_key(name, contact) for name in GROUP_TYPES}
     keys = {name: key for name, key in keys.items() if key}
@@ -37,6 +38,13 @@ def find_holder(contact: Mapping[str, str], stored: Iterable[Mapping[str, str]])
             "AfilnetModifyContactOperator with the contact's id."
         )
     (holder,) = matches.values()
+    for name, key in keys.items():
+        if comparable_key(name, holder) not in ("", key):
+            raise AfilnetInvalidRequestError(
+                f"The service says that the contact exists, and one contact of the group could be it, but its {name} "
+                "is another, so it may be another person; nothing was changed. Use AfilnetModifyContactOperator with "
+                "the contact's id."
+            )
     if ID not in holder:
         raise AfilnetInvalidRequestError(
             "The service says that the contact exists, but shows no ids of contacts, so it cannot be changed; use "

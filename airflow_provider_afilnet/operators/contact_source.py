@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
-from airflow_provider_afilnet.operators.storage import storage_path
+from airflow_provider_afilnet.operators.listed import is_listed
+from airflow_provider_afilnet.operators.storage import storage_path, storage_told
 from airflow_provider_afilnet.refresh.errors import AfilnetSourceError
 from airflow_provider_afilnet.refresh.rows import DictRows, RowSource, TableRows
 
@@ -18,40 +20,68 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_contacts(contacts: Sequence[Mapping[str, Any]] | str | ObjectStoragePath) -> Iterator[RowSource]:
-    """Open what a user gave as contacts.
+def open_contacts(
+    contacts: Sequence[Mapping[str, Any]] | str | os.PathLike[str] | ObjectStoragePath, *, keep: Iterable[str] = ()
+) -> Iterator[RowSource]:
+    """Open what a user gave as contacts, without their ids.
 
     :param contacts: a list of mappings, or a path ending in ``.jsonl`` or ``.csv``.
+    :param keep: columns to leave in place: ``idcontact`` is dropped unless it is among them.
     :raises AfilnetSourceError: if it is neither, or, while it is read, if a line of the file cannot be read.
     """
-    if isinstance(contacts, (list, tuple)):
-        yield DictRows(_mappings(contacts))
+    drop = not any(_is_id(name) for name in keep)
+    if is_listed(contacts):
+        yield DictRows(_mappings(contacts, drop))
         return
-    if isinstance(contacts, Mapping) or (isinstance(contacts, str) and not contacts.rstrip().endswith(_ENDINGS)):
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(contacts, (str, os.PathLike, ObjectStoragePath)):
+        raise AfilnetSourceError(
+            f"contacts must be a list of contacts or a path that ends in .jsonl or .csv, not {type(contacts).__name__}."
+        )
+    if not str(contacts).rstrip().lower().endswith(_ENDINGS):
         # The text might be a whole list that a template turned into text, so it is not shown.
         raise AfilnetSourceError(
-            "contacts must be a list of mappings, or a path that ends in .jsonl or .csv; hand on another task's result "
+            "contacts must be a list of contacts, or a path that ends in .jsonl or .csv; hand on another task's result "
             "as task.output, or set render_template_as_native_obj=True on the DAG."
         )
     path = storage_path(contacts, "contacts")
-    # A byte order mark, which Excel writes, is no part of the first name.
-    with path.open("r", encoding="utf-8-sig", newline="") as file:  # type: ignore[no-untyped-call]
-        yield _csv(file, path.name) if path.suffix == ".csv" else DictRows(_json_lines(file, path.name))
+    with _opened(path) as file:
+        if path.suffix.lower() == ".csv":
+            yield _csv(file, path.name, drop)
+        else:
+            yield DictRows(_json_lines(file, path.name, drop))
 
 
-_ENDINGS = (".jsonl", ".csv")
+def _opened(path: ObjectStoragePath) -> IO[str]:
+    with storage_told(path, "contacts"):
+        try:
+            # A byte order mark, which Excel writes, is no part of the first name.
+            return path.open("r", encoding="utf-8-sig", newline="")  # type: ignore[no-any-return, no-untyped-call]
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise AfilnetSourceError(f"contacts names {str(path)!r}, and there is no such file.") from None
 
 
-def _mappings(contacts: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+def _is_id(name: object) -> bool:
+    return isinstance(name, str) and name.strip().lower() == "idcontact"
+
+
+def _without_id(contact: Mapping[str, Any], drop: bool) -> Mapping[str, Any]:
+    if not drop or not any(_is_id(name) for name in contact):
+        return contact
+    return {name: value for name, value in contact.items() if not _is_id(name)}
+
+
+def _mappings(contacts: Sequence[Any], drop: bool) -> Iterator[Mapping[str, Any]]:
     for number, contact in enumerate(contacts, 1):
         if not isinstance(contact, Mapping):
             raise AfilnetSourceError(
                 f"contacts must be a list of mappings of column to value; item {number} is {type(contact).__name__}."
             )
-        yield contact
+        yield _without_id(contact, drop)
 
 
-def _json_lines(file: IO[str], name: str) -> Iterator[Mapping[str, Any]]:
+def _json_lines(file: IO[str], name: str, drop: bool) -> Iterator[Mapping[str, Any]]:
     with _text_told(name):
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -59,14 +89,14 @@ def _json_lines(file: IO[str], name: str) -> Iterator[Mapping[str, Any]]:
             try:
                 # A float would round the number as it was written.
                 row = json.loads(line, parse_float=Decimal)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
                 raise AfilnetSourceError(f"{name}, line {number}: not a JSON object; correct the file.")
-            yield row
+            yield _without_id(row, drop)
 
 
-def _csv(file: IO[str], name: str) -> TableRows:
+def _csv(file: IO[str], name: str, drop: bool) -> TableRows:
     reader = csv.reader(file, strict=True)
     with _text_told(name):
         try:
@@ -75,7 +105,11 @@ def _csv(file: IO[str], name: str) -> TableRows:
             columns = None
     if not columns or not all(column.strip() for column in columns):
         raise AfilnetSourceError(f"{name}: the first line must name every column; correct the file.")
-    return TableRows(columns, _csv_rows(reader, name, len(columns)))
+    rows = _csv_rows(reader, name, len(columns))
+    kept = [place for place, column in enumerate(columns) if not (drop and _is_id(column))]
+    if len(kept) == len(columns):
+        return TableRows(columns, rows)
+    return TableRows([columns[place] for place in kept], ([row[place] for place in kept] for row in rows))
 
 
 def _csv_rows(reader: Any, name: str, width: int) -> Iterator[Sequence[str]]:
@@ -91,6 +125,9 @@ def _csv_rows(reader: Any, name: str, width: int) -> Iterator[Sequence[str]]:
                 yield row
         except csv.Error as error:
             raise AfilnetSourceError(f"{name}, line {reader.line_num}: {error}; correct the file.") from None
+
+
+_ENDINGS: Final = (".jsonl", ".csv")
 
 
 @contextmanager

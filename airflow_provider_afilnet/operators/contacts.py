@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_afilnet.api.errors import (
+    AfilnetConfigurationError,
     AfilnetExistsError,
     AfilnetInvalidRequestError,
     AfilnetNotFoundError,
-    AfilnetUnprovenReadError,
     AfilnetUnreadableAnswerError,
 )
 from airflow_provider_afilnet.api.settings import read_bool
 from airflow_provider_afilnet.operators.base import AfilnetBaseOperator
+from airflow_provider_afilnet.operators.listed import is_listed
 from airflow_provider_afilnet.operators.refresh import AfilnetRefreshOperator
 from airflow_provider_afilnet.operators.storage import storage_path
 
@@ -33,15 +35,16 @@ class AfilnetGetContactsOperator(AfilnetBaseOperator):
     for a few contacts only. With it the contacts are streamed in constant memory, over whatever file is there; a read
     that fails leaves the path as it was, and a copy that fails leaves no file.
 
-    If the service answers null, which may mean an empty group and does not prove one, the result is empty and the log
-    has a warning.
+    If the service answers null, which may mean an empty group and does not prove one, the task fails, and leaves the
+    path as it was.
 
     Returns a list of contacts (their fields, and their id under ``idcontact``), or with ``output_path``
     ``{"path": …, "count": …}``.
 
     :param group_id: the group.
     :param output_path: any path that Airflow's ``ObjectStoragePath`` takes. Its ending chooses the format: ``.jsonl``,
-        ``.csv`` or ``.parquet`` (needs pyarrow). In CSV and Parquet all columns are text, ``idcontact`` first.
+        ``.csv`` or ``.parquet`` (needs pyarrow). In CSV and Parquet all columns are text, ``idcontact`` first. A
+        folder that does not exist is made. A path that has no value at run time is refused.
     """
 
     template_fields: Sequence[str] = ("afilnet_conn_id", "group_id", "output_path")
@@ -52,8 +55,10 @@ class AfilnetGetContactsOperator(AfilnetBaseOperator):
         super().__init__(**kwargs)
         self.group_id = group_id
         self.output_path = output_path
+        self._remember_given("output_path")
 
     def work(self, context: Context) -> list[dict[str, str]] | dict[str, Any]:
+        self._check_not_lost("output_path", AfilnetConfigurationError, "the whole list would go to XCom")
         if self.output_path is None:
             return self.hook.get_contacts(self.group_id)
         from airflow_provider_afilnet.operators.contact_export import export, writer_for
@@ -61,15 +66,9 @@ class AfilnetGetContactsOperator(AfilnetBaseOperator):
         path = storage_path(self.output_path, "output_path")
         write = writer_for(path)
         columns = self.hook.get_group_columns(self.group_id)
-        count = export(path, write, columns, self._contacts())
+        count = export(path, write, columns, self.hook.iter_contacts(self.group_id))
         self.log.info("Wrote %d contacts of group %s to %s.", count, self.group_id, path)
         return {"path": str(path), "count": count}
-
-    def _contacts(self) -> Iterator[dict[str, str]]:
-        try:
-            yield from self.hook.iter_contacts(self.group_id)
-        except AfilnetUnprovenReadError as error:
-            self.log.warning("Group %s: %s It is taken as empty here.", self.group_id, error)
 
 
 class AfilnetGetContactOperator(AfilnetBaseOperator):
@@ -102,7 +101,8 @@ class AfilnetAddContactOperator(AfilnetBaseOperator):
     :param contact: field name to text, the key field included. Neither may hold a comma or a colon.
     :param if_exists: what to do if a contact with this key is there: ``fail``; ``skip``, leave it as it is; ``update``,
         read the group, find that contact (phones by their digits, e-mails without case) and send it with
-        ``modifycontact``, the stored values under the new ones.
+        ``modifycontact``, the stored values under the new ones. A contact with both mobile and email changes
+        nobody whose other one differs.
     """
 
     template_fields: Sequence[str] = ("afilnet_conn_id", "group_id", "contact", "if_exists")
@@ -159,7 +159,8 @@ class AfilnetAddContactListOperator(AfilnetBaseOperator):
 
     It is the plain method: what becomes of contacts that are there already is unknown, and nothing is read back. To
     make a group follow a list use :class:`AfilnetUpsertContactsOperator`. The contacts show among the task's rendered
-    fields. An unclear answer ends the task without retries, since a repeat could add everybody twice.
+    fields. An unclear answer, or being told to end during the call, ends the task without retries, since a repeat could
+    add everybody twice.
 
     :param group_id: the group.
     :param contacts: each a mapping of field name to text; any character may be used. A call has a largest size that is
@@ -173,6 +174,9 @@ class AfilnetAddContactListOperator(AfilnetBaseOperator):
         super().__init__(**kwargs)
         self.group_id = group_id
         self.contacts = contacts
+
+    def may_repeat(self) -> bool:
+        return False
 
     def work(self, context: Context) -> dict[str, int]:
         return self.hook.add_contact_list(self.group_id, _several(self.contacts))
@@ -241,8 +245,10 @@ class AfilnetUpsertContactsOperator(AfilnetRefreshOperator):
     A list shows among the task's rendered fields, and as an XCom it is in Airflow's database; a path does neither.
 
     :param contacts: a list of mappings of column to value; or a path ending in ``.jsonl`` (one JSON object a line) or
-        ``.csv`` (names in the first line, all values text), on any storage that Airflow's ``ObjectStoragePath`` takes.
-        Both kinds of file are UTF-8 and read as a stream.
+        ``.csv`` (names in the first line, all values text), in any case, on any storage that Airflow's
+        ``ObjectStoragePath`` takes. Both kinds of file are UTF-8 and read as a stream. What a mapped task returned is a
+        list too. ``idcontact`` is left out, unless ``column_map`` names it, so that what
+        :class:`AfilnetGetContactsOperator` returned or wrote can be fed back.
     """
 
     template_fields: Sequence[str] = (*AfilnetRefreshOperator.template_fields, "contacts")
@@ -251,14 +257,16 @@ class AfilnetUpsertContactsOperator(AfilnetRefreshOperator):
         "contacts": "json",
     }
 
-    def __init__(self, *, contacts: Sequence[Mapping[str, Any]] | str | ObjectStoragePath, **kwargs: Any) -> None:
+    def __init__(
+        self, *, contacts: Sequence[Mapping[str, Any]] | str | os.PathLike[str] | ObjectStoragePath, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.contacts = contacts
 
     def open_rows(self, context: Context) -> AbstractContextManager[RowSource]:
         from airflow_provider_afilnet.operators.contact_source import open_contacts
 
-        return open_contacts(self.contacts)
+        return open_contacts(self.contacts, keep=self.column_map or ())
 
 
 def _one(contact: object) -> Mapping[str, str]:
@@ -271,7 +279,7 @@ def _one(contact: object) -> Mapping[str, str]:
 
 
 def _several(contacts: object) -> Sequence[Mapping[str, str]]:
-    if isinstance(contacts, (str, Mapping)) or not isinstance(contacts, Sequence):
+    if not is_listed(contacts):
         raise AfilnetInvalidRequestError(
             f"contacts must be a list of mappings, not {type(contacts).__name__}; hand on another task's result as "
             "task.output, or set render_template_as_native_obj=True on the DAG."

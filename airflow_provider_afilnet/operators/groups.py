@@ -14,7 +14,7 @@ from airflow_provider_afilnet.api.errors import (
     AfilnetOutcomeUnknownError,
 )
 from airflow_provider_afilnet.api.settings import read_bool
-from airflow_provider_afilnet.hooks.afilnet import names_no_group
+from airflow_provider_afilnet.hooks.afilnet import names_no_group, read_field
 from airflow_provider_afilnet.operators.base import AfilnetBaseOperator
 from airflow_provider_afilnet.operators.remembered_group import RememberedGroup
 
@@ -31,7 +31,8 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
     fails with a message that says what to check, and creates nothing.
 
     A retry is safe: a lost or unclear answer ends the task without retries; only a call that certainly created nothing
-    (no connection, HTTP 429) is tried again, and it takes its mark away first.
+    (no connection, HTTP 429) is tried again, and it takes its mark away first. A task that is told to end during the
+    call ends without retries, unless ``remember_as`` keeps the id for the next try.
 
     :param name: the group's name.
     :param group_type: ``mobile`` or ``email``; also the name of the key field.
@@ -59,9 +60,14 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
         self.fields = fields
         self.remember_as = remember_as
         self.require_id = require_id
+        self._remember_given("remember_as")
+
+    def may_repeat(self) -> bool:
+        return self.remember_as is not None
 
     def work(self, context: Context) -> str | None:
         require_id = read_bool(self.require_id, "require_id")
+        self._check_not_lost("remember_as", AfilnetInvalidRequestError, "every run would create a group")
         memory = None if self.remember_as is None else RememberedGroup(self.remember_as, self.hook)
         if memory is not None and not require_id:
             raise AfilnetInvalidRequestError(
@@ -135,12 +141,13 @@ class AfilnetAddGroupColumnOperator(AfilnetBaseOperator):
         self.field = field
 
     def work(self, context: Context) -> None:
+        field = read_field(self.field)
         columns = self.hook.get_group_columns(self.group_id)
-        if str(self.field).strip().lower() in (column.lower() for column in columns):
-            self.log.info("Group %s has column %r already.", self.group_id, self.field)
+        if field.lower() in (column.lower() for column in columns):
+            self.log.info("Group %s has column %r already.", self.group_id, field)
             return
         try:
-            self.hook.add_column_to_group(self.group_id, self.field)
+            self.hook.add_column_to_group(self.group_id, field)
         except AfilnetOutcomeUnknownError as error:
             # The call alone must not be repeated blindly; this task may be, because it looks first.
             error.retryable = True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_afilnet.operators.base import AfilnetBaseOperator
+from airflow_provider_afilnet.operators.listed import is_listed
 from airflow_provider_afilnet.operators.storage import storage_path
 
 if TYPE_CHECKING:
@@ -76,10 +77,13 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         fraction never trips below 10 contacts.
     :param allow_empty: accept a source without rows.
     :param delete_despite_rejects: let ``mirror`` delete although some row's key could not be read.
-    :param suppress: opt-outs as a list of keys: never added, and removed if present.
+    :param suppress: opt-outs as a list of keys: never added, and removed if present. Opt-outs that were asked for and
+        have no value at run time (another task's result that is ``None``) stop the run; an empty list does too, unless
+        ``allow_empty_suppress``.
     :param suppress_sql: opt-outs as a query, whose first column has the keys; may be a ``.sql`` file. It is read last,
         just before the first write.
-    :param suppress_conn_id: connection of ``suppress_sql``; where the source is a query it defaults to that one's.
+    :param suppress_conn_id: connection of ``suppress_sql``, refused without it; where the source is a query it defaults
+        to that one's.
     :param allow_empty_suppress: accept opt-outs without a single key.
     :param unsafe_values: a changed contact with a comma or a colon in a value, which ``modifycontact`` cannot carry:
         ``fail``, ``reject`` it, or ``replace`` it (delete and add; it gets a new id).
@@ -108,7 +112,6 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
     }
 
     _refresh: Refresh | None = None
-    _killed = False
 
     def __init__(
         self,
@@ -169,6 +172,7 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         self.plan_only = dry_run
         self.verify = verify
         self.report_path = report_path
+        self._remember_given("suppress", "suppress_sql", "suppress_conn_id", "report_path")
 
     def open_rows(self, context: Context) -> AbstractContextManager[RowSource]:
         """Open the source; what it yields is read once, and closed whatever happens."""
@@ -181,12 +185,14 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
     def work(self, context: Context) -> dict[str, Any]:
         from airflow_provider_afilnet.api.calls import record_id
         from airflow_provider_afilnet.refresh.engine import Refresh
+        from airflow_provider_afilnet.refresh.errors import AfilnetOptionError
         from airflow_provider_afilnet.refresh.options import RefreshOptions
 
         given = {name: getattr(self, name) for name in _ENGINE_OPTIONS}
         options = RefreshOptions.read(**given, dry_run=self.plan_only)
         group_id = record_id(self.group_id, "group_id")
         opt_outs = self._opt_outs()
+        self._check_not_lost("report_path", AfilnetOptionError, "there would be no report and no backup")
         folder = None if self.report_path is None else storage_path(self.report_path, "report_path")
         self._refresh = Refresh(self.hook.settings, group_id, options, report_folder=folder)
         self._end_if_killed()
@@ -199,25 +205,25 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
 
     def on_kill(self) -> None:
         """End the refresh: writing stops within 4 s, and the task fails; its next run carries on."""
-        self._killed = True
+        super().on_kill()
         if self._refresh is not None:
             self._refresh.stop()
-
-    def _end_if_killed(self) -> None:
-        """Airflow takes a normal return for success, also after it has told the task to end."""
-        if self._killed:
-            from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
-
-            raise AfilnetStoppedError("The task was told to end; the next run of the task carries on.")
 
     def _opt_outs(self) -> Callable[[], Iterable[Any]] | None:
         """Where the opt-outs come from, checked now and read when it is called."""
         from airflow_provider_afilnet.refresh.errors import AfilnetOptionError
 
+        for name in ("suppress", "suppress_sql", "suppress_conn_id"):
+            self._check_not_lost(name, AfilnetOptionError, "opt-outs would be dropped")
         listed, query = self.suppress, self.suppress_sql
+        if self.suppress_conn_id is not None and query is None:
+            raise AfilnetOptionError(
+                "Refresh option 'suppress_conn_id' is the connection of 'suppress_sql', which is missing, so it would "
+                "suppress nobody; give the query, or leave both out."
+            )
         if listed is None and query is None:
             return None
-        if listed is not None and not isinstance(listed, (list, tuple, set, frozenset)):
+        if listed is not None and not (is_listed(listed) or isinstance(listed, Set)):
             raise AfilnetOptionError(
                 f"Refresh option 'suppress' must be a list of keys, not {type(listed).__name__}; hand on another "
                 "task's result as task.output, or set render_template_as_native_obj=True on the DAG."

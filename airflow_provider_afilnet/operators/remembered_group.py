@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from airflow.providers.common.compat.sdk import AirflowFailException, Variable
 
 from airflow_provider_afilnet.api.calls import record_id
-from airflow_provider_afilnet.api.errors import AfilnetError, AfilnetInvalidRequestError, AfilnetOutcomeUnknownError
+from airflow_provider_afilnet.api.errors import AfilnetError, AfilnetOutcomeUnknownError
+from airflow_provider_afilnet.hooks.leftovers import given_text
 
 if TYPE_CHECKING:
     from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
@@ -21,13 +22,11 @@ class RememberedGroup:
 
     :param variable: the Variable's name.
     :param hook: asked whether a remembered group still answers.
-    :raises AfilnetInvalidRequestError: if the name is blank, as a template without a value leaves it.
+    :raises AfilnetInvalidRequestError: if the name is what a template leaves where it finds no value.
     """
 
     def __init__(self, variable: str, hook: AfilnetHook) -> None:
-        if not isinstance(variable, str) or not variable.strip():
-            raise AfilnetInvalidRequestError(f"remember_as must be the name of a Variable, not {variable!r}.")
-        self.variable = variable
+        self.variable = given_text(variable, "remember_as")
         self.hook = hook
 
     def recall(self) -> str | None:

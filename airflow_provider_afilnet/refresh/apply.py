@@ -209,7 +209,7 @@ class Applier:
         text = contact_text(op.contact, method="modifycontact")
         outcome = await self._write("modifycontact", _passing, idcontact=op.id, contact=text)
         self._record([op], outcome)
-        self.deleted += outcome.state in ("gone", "refused")
+        self.deleted += outcome.state == "gone"
 
     async def replace_all(self) -> None:
         """Delete and add anew, contact by contact, so that at most one per connection is away at any moment."""
@@ -219,7 +219,7 @@ class Applier:
         deletion = await self._write("deletecontact", _passing, idcontact=op.id)
         if deletion.state not in ("acked", "gone"):
             self._record([op], deletion)
-            self.deleted += deletion.state in ("unknown", "refused")
+            self.deleted += deletion.state == "unknown"
             return
         self.deleted += 1
         self._store.mark([op], "deleted")
@@ -236,8 +236,7 @@ class Applier:
     async def _delete(self, op: Op) -> None:
         outcome = await self._write("deletecontact", _passing, idcontact=op.id)
         self._record([op], outcome)
-        # The code for a contact that is gone is not documented, so a refusal may mean that too.
-        self.deleted += outcome.state != "unsent"
+        self.deleted += outcome.state in ("acked", "gone", "unknown")
 
     # --- one write ---
 
@@ -287,6 +286,8 @@ class Applier:
             return Outcome("refused", error.code)
         except AfilnetError as error:
             code = error.code or (f"HTTP_{error.http_status}" if error.http_status else "NO_CODE")
+            if "idcontact" in params and await self._is_gone(params["idcontact"]):
+                return Outcome("gone", code)
             return Outcome("refused", code, too_large=code.startswith("MISSING_"))
         return Outcome("acked")
 
@@ -299,6 +300,16 @@ class Applier:
         if error.code is not None and error.method in ("modifycontact", "deletecontact"):
             return Outcome("gone", error.code)
         return Outcome("refused", error.code or f"HTTP_{error.http_status}")
+
+    async def _is_gone(self, record_id: object) -> bool:
+        """The code for a contact that is not there is not documented, so after a refusal it is asked for."""
+        try:
+            await self.read("getcontact", idgroup=self._group_id, idcontact=record_id)
+        except AfilnetNotFoundError:
+            return True
+        except AfilnetAccessError:
+            pass
+        return False
 
     def _record(self, ops: list[Op], outcome: Outcome) -> None:
         self._store.mark(ops, outcome.state, outcome.code)

@@ -130,7 +130,7 @@ class Converger:
     def _guard(self, plan: Plan) -> None:
         deleted = self._store.one(
             "SELECT count(DISTINCT id) FROM ops WHERE kind IN ('delete', 'replace') "
-            "AND state NOT IN ('planned', 'unsent') "
+            "AND state NOT IN ('planned', 'unsent') AND NOT (kind = 'delete' AND state = 'refused') "
             "AND id NOT IN (SELECT id FROM ops WHERE kind IN ('delete', 'replace') AND state = 'planned')"
         )
         check_plan(plan, self._first_size, int(deleted), self._options, first=self.rounds == 0)

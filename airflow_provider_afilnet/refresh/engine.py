@@ -206,7 +206,7 @@ class _Run:
         deletions = dict(
             store.db.execute(
                 "SELECT why, count(DISTINCT id) FROM ops o WHERE kind = 'delete' AND (state IN ('acked', 'gone') "
-                "OR (state IN ('unknown', 'refused') AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.id = o.id)) "
+                "OR (state = 'unknown' AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.id = o.id)) "
                 "OR (? AND state = 'planned')) GROUP BY why",
                 (dry,),
             ).fetchall()

@@ -104,6 +104,11 @@ def bind(columns: Sequence[str], fields: GroupFields, options: RefreshOptions) -
                     raise AfilnetSourceError(
                         f"Column {column!r} cannot be created: a field name has no comma or colon."
                     )
+                if target.lower() == "idcontact":
+                    raise AfilnetSourceError(
+                        f"Column {column!r} cannot be created: the API's answers use that name for a contact's id. "
+                        "Leave it out of the query, or rename it with column_map."
+                    )
                 position = fields.create(target)
             if position is None:
                 if options.unknown_columns == "ignore":

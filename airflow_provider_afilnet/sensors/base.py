@@ -27,7 +27,7 @@ class AfilnetBaseSensor(BaseSensorOperator):
 
     An error that may pass (no connection, HTTP 429 or 5xx) is a look that tells nothing: the next one comes after a
     pause that grows, and a ``Retry-After`` is obeyed. An error that cannot pass ends the task at once without retries,
-    and so does the time-out. ``soft_fail`` turns both into skipped.
+    and so does the time-out. ``soft_fail`` turns both into skipped. A sensor that is told to end is not green.
 
     :param afilnet_conn_id: id of the Airflow connection.
     """
@@ -36,6 +36,7 @@ class AfilnetBaseSensor(BaseSensorOperator):
 
     _polling: Polling | None = None
     _next_wait: float | None = None
+    _killed = False
 
     def __init__(self, *, afilnet_conn_id: str = AfilnetHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -82,7 +83,15 @@ class AfilnetBaseSensor(BaseSensorOperator):
                 raise (AirflowSensorTimeout if late else AirflowFailException)(message)
             case Wait(seconds):
                 self._next_wait = seconds
+        if self._killed:
+            from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
+
+            raise AfilnetStoppedError("The sensor was told to end; the next run of the task waits anew.")
         return seen
+
+    def on_kill(self) -> None:
+        """Let the task fail: Airflow takes a normal return for success, also after it has told the task to end."""
+        self._killed = True
 
     def _begin(self, context: Context) -> Polling:
         started = time.time()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from task_logs import Logs
 
 from airflow_provider_afilnet import exceptions
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
@@ -49,12 +49,20 @@ def test_create_group_takes_fields_as_text(hook: AfilnetHook, sandbox: Sandbox) 
         ("fax", ["fax"], "'mobile' or 'email'"),
         ("mobile", ["name"], "fields must hold 'mobile'"),
         ("mobile", [], "fields is empty"),
-        ("mobile", "mobile,,name", "has no name"),
+        ("mobile", "mobile,,name", "a name in fields must be text with something in it"),
         ("mobile", ["mobile", "a,b"], "holds a comma"),
         ("mobile", ["mobile", "Name", "name"], "named twice"),
         ("mobile", {"mobile": "x"}, "must be a list of names"),
         ("mobile", 5, "must be a list of names"),
-        ("mobile", ["mobile", None], "has no name"),
+        ("mobile", ["mobile", None], "a name in fields must be text with something in it"),
+        ("mobile", ["mobile", 5], "a name in fields must be text, not int"),
+        ("mobile", ["mobile", "none"], "not 'none'"),
+        ("mobile", "", "fields is empty"),
+        ("mobile", "None", "fields is empty"),
+        ("mobile", None, "must be a list of names"),
+        ("mobile", b"mobile", "must be a list of names"),
+        ("mobile", ["mobile", "a:b"], "holds a colon"),
+        ("mobile", ["mobile", "IdContact"], "is reserved"),
     ],
 )
 def test_create_group_checks_before_sending(
@@ -70,6 +78,41 @@ def test_create_group_checks_before_sending(
 def test_columns_in_every_form(hook: AfilnetHook, sandbox: Sandbox, group: str, columns: str, status_case: str) -> None:
     sandbox.dialect = Dialect(columns=columns, status_case=status_case)
     assert hook.get_group_columns(group) == ["mobile", "name"]
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        (5, "field must be text, not int"),
+        (None, "field must be text with something in it, not None"),
+        ("None", "field must be text with something in it, not 'None'"),
+        (" ", "field must be text with something in it"),
+        ("a:b", "holds a colon"),
+        ("IDCONTACT", "is reserved"),
+    ],
+)
+def test_what_is_no_column_name_is_not_sent(hook: AfilnetHook, sandbox: Sandbox, field: Any, says: str) -> None:
+    for call in (hook.add_column_to_group, hook.delete_column_from_group):
+        with pytest.raises(exceptions.AfilnetInvalidRequestError, match=says):
+            call("1", field)
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize("left", [None, "", " ", "None", "none", "null"])
+def test_what_a_template_leaves_is_no_value(hook: AfilnetHook, sandbox: Sandbox, left: Any) -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "name": lambda: hook.create_group(left, "mobile", "mobile"),
+        "fields": lambda: hook.create_group("spring", "mobile", left),
+        "a name in fields": lambda: hook.create_group("spring", "mobile", ["mobile", left]),
+        "field": lambda: hook.add_column_to_group("1", left),
+        "country": lambda: hook.assign_country_to_group("1", left),
+        "group_id": lambda: hook.get_contacts(left),
+        "contact_id": lambda: hook.get_contact("1", left),
+    }
+    for argument, call in calls.items():
+        with pytest.raises(exceptions.AfilnetInvalidRequestError, match=f"^{argument} "):
+            call()
+    assert sandbox.calls == []
 
 
 def test_columns_are_added_and_deleted(hook: AfilnetHook, sandbox: Sandbox, group: str) -> None:
@@ -136,12 +179,10 @@ def test_contacts_without_ids_have_none(hook: AfilnetHook, sandbox: Sandbox, gro
 
 
 @pytest.mark.parametrize("kind", ["null_read", "absent_read"])
-def test_a_null_read_is_empty_with_a_warning(
-    hook: AfilnetHook, sandbox: Sandbox, group: str, logs: Logs, kind: str
-) -> None:
+def test_a_null_read_is_never_an_empty_group(hook: AfilnetHook, sandbox: Sandbox, group: str, kind: str) -> None:
     sandbox.fail(kind)
-    assert hook.get_contacts(group) == []
-    assert "no proof of an empty group" in logs.text
+    with pytest.raises(exceptions.AfilnetUnprovenReadError, match="no proof of an empty group"):
+        hook.get_contacts(group)
     with pytest.raises(exceptions.AfilnetUnprovenReadError):
         list(hook.iter_contacts(group))
 
@@ -246,6 +287,19 @@ def test_balance_and_connection_test(hook: AfilnetHook, sandbox: Sandbox, number
     assert "25.5" in sentence
 
 
+@pytest.mark.parametrize("balance", [None, "plenty", [], {"amount": "1"}])
+def test_an_unreadable_balance_is_signed_in_all_the_same(
+    hook: AfilnetHook, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, balance: object
+) -> None:
+    monkeypatch.setattr(hook.client, "call", lambda method, **params: balance)
+    assert hook.test_connection() == (True, f"Signed in at {sandbox.url}; the balance could not be read.")
+
+
+def test_an_answer_that_is_none_is_not_signed_in(hook: AfilnetHook, sandbox: Sandbox) -> None:
+    sandbox.fail("html", methods="getbalance")
+    assert hook.test_connection()[0] is False
+
+
 @pytest.mark.parametrize("style", ["post", "get", "basic", "basic-get"])
 def test_every_style_of_call(afilnet_conn: Callable[..., None], sandbox: Sandbox, group: str, style: str) -> None:
     afilnet_conn(extra={"api_style": style})
@@ -263,6 +317,7 @@ def test_connection_test_answers_a_sentence_for_every_trouble(
         "nobody": ({"login": None}, "has no login"),
         "broken": ({"extra": "{not json"}, "must be a JSON object"),
         "listed": ({"extra": "[1]"}, "must be a JSON object"),
+        "deep": ({"extra": "[" * 100_000}, "must be a JSON object"),
         "surplus": ({"extra": {"verify": False}}, "'verify'"),
     }
     for conn_id, (fields, says) in troubles.items():

@@ -15,7 +15,8 @@ from task_logs import Logs
 
 from airflow_provider_afilnet.exceptions import AfilnetSourceError
 from airflow_provider_afilnet.hooks import sql_rows as module
-from airflow_provider_afilnet.hooks.sql_rows import single_query, sql_rows
+from airflow_provider_afilnet.hooks.single_query import single_query
+from airflow_provider_afilnet.hooks.sql_rows import sql_rows
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""E-mails: trimmed, domain in lower case and IDNA, compared without case; the cached fast path is the library's word."""
+"""E-mails: trimmed, domain in lower case and IDNA, compared without case; the fast path is the library's word."""
 
 from __future__ import annotations
 
@@ -85,8 +85,7 @@ def _library(text: str) -> tuple[str, str] | None:
 def _ours(text: object) -> tuple[str, str] | None:
     try:
         return tuple(READER.read(text))  # type: ignore[return-value]
-    except RejectError as error:
-        assert error.args[0] in ("is not a valid e-mail address", "is blank")
+    except RejectError:
         return None
 
 
@@ -99,12 +98,21 @@ def test_good_addresses(text: str) -> None:
 @pytest.mark.parametrize("text", BAD)
 def test_bad_addresses(text: str) -> None:
     assert _ours(text) is None
+    with pytest.raises(RejectError) as caught:
+        READER.read(text)
+    assert caught.value.args == ("is not a valid e-mail address",)
     assert _library(text) is None
 
 
 @pytest.mark.parametrize(
     ("raw", "why"),
-    [(None, "is null"), (" ", "is blank"), (True, "is a bool"), (b"a@uno.es", "is a bytes"), (["a@uno.es"], "is a list")],
+    [
+        (None, "is null"),
+        (" ", "is blank"),
+        (True, "is a bool"),
+        (b"a@uno.es", "is a bytes"),
+        (["a@uno.es"], "is a list"),
+    ],
 )
 def test_kinds(raw: object, why: str) -> None:
     with pytest.raises(RejectError, match=why):

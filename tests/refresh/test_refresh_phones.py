@@ -229,8 +229,8 @@ def test_any_text_is_a_number_or_a_reason(text: str) -> None:
     for region in (None, "ES"):
         try:
             key = KeyReader("mobile", region).read(text)
-        except RejectError as error:
-            assert len(error.args) == 1
+        except RejectError:
+            pass
         else:
             assert phonenumbers.is_valid_number(phonenumbers.parse("+" + key.sent))
             assert KeyReader("mobile", region, "international").read("+" + key.sent) == key

@@ -1,4 +1,4 @@
-"""What the server refuses: single rows, whole batches, access, redirects, speed. Good rows land, and the rest is said."""
+"""What the server refuses: single rows, whole batches, access, redirects, speed. Good rows land, the rest is said."""
 
 from __future__ import annotations
 
@@ -43,8 +43,14 @@ def test_a_refused_row_is_not_sent_again(world: World) -> None:
     assert sum(call.error is not None for call in calls) == 1
 
 
-@pytest.mark.parametrize("detail", [{"status": 413}, {"status": 414}, {"code": "MISSING_COMPULSORY_PARAM"},
-                                    {"code": "MISSING_USER"}, {"code": "MISSING_PASSWORD"}, {"code": "MISSING_METHOD"}])  # fmt: skip
+_TOO_LARGE: list[dict[str, Any]] = [
+    {"status": 413},
+    {"status": 414},
+    *({"code": f"MISSING_{what}"} for what in ("COMPULSORY_PARAM", "USER", "PASSWORD", "METHOD")),
+]
+
+
+@pytest.mark.parametrize("detail", _TOO_LARGE)
 def test_a_batch_that_is_too_large_is_halved(world: World, detail: dict[str, Any]) -> None:
     world.sandbox.fail("too_large", rows=10, **detail)
     result = world.run(people(*range(203)))
@@ -278,7 +284,7 @@ def test_values_that_the_server_keeps_are_compared_also_in_insert_mode(world: Wo
 
 
 class _Front:
-    """A tiny HTTP front of a sandbox that answers some requests itself: ``decide(head, body)`` gives a status or None."""
+    """An HTTP front of a sandbox that answers some requests itself: ``decide(head, body)`` gives a status or None."""
 
     def __init__(self, sandbox: Sandbox, decide: Any) -> None:
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

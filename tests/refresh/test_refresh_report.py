@@ -53,7 +53,9 @@ def test_the_files_of_a_green_run(world: World, tmp_path: Path) -> None:
         }
     ]
     assert bag(lines(folder / "backup.jsonl")) == bag(people(5, 6, 8, 9)), "whole, and nobody else"
-    journal = {(line["operation"], line["key"], line["id"], line["outcome"]) for line in lines(folder / "journal.jsonl")}
+    journal = {
+        (line["operation"], line["key"], line["id"], line["outcome"]) for line in lines(folder / "journal.jsonl")
+    }
     assert journal == {
         ("add", phone(50), None, "acked"),
         ("add", phone(51), None, "acked"),

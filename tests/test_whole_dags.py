@@ -81,6 +81,53 @@ with DAG("mapped", schedule=None) as dag:
     assert [len(sandbox.contacts(group_id)) for group_id in ids] == [1, 1]
 
 
+def test_what_a_mapped_task_returns_is_a_list_of_contacts_and_of_opt_outs(run_dag: Dag, sandbox: Sandbox) -> None:
+    group = sandbox.create_group("g", "mobile", ["mobile"])
+    result = run_dag(
+        "from_mapped",
+        HEAD
+        + f"""
+with DAG("from_mapped", schedule=None) as dag:
+    @task
+    def person(n):
+        return {{"mobile": f"3460000000{{n}}"}}
+
+    @task
+    def opted_out(n):
+        return f"3460000000{{n}}"
+
+    people = person.expand(n=[1, 2, 3])
+    fill = AfilnetUpsertContactsOperator(
+        task_id="fill", group_id="{group}", contacts=people, suppress=opted_out.expand(n=[2, 4]), settle=0.2
+    )
+    AfilnetAddContactListOperator(task_id="list", group_id="{group}", contacts=person.expand(n=[7, 8]))
+""",
+    )
+    assert result.state == "success", result.states
+    mobiles = sorted(contact["mobile"] for contact in sandbox.contacts(group))
+    assert mobiles == [f"3460000000{n}" for n in (1, 3, 7, 8)]
+
+
+def test_opt_outs_that_are_lost_stop_a_mapped_task_too(run_dag: Dag, sandbox: Sandbox) -> None:
+    group = sandbox.create_group("g", "mobile", ["mobile"])
+    result = run_dag(
+        "lost_opt_outs",
+        HEAD
+        + f"""
+with DAG("lost_opt_outs", schedule=None) as dag:
+    @task
+    def opted_out():
+        return None
+
+    AfilnetUpsertContactsOperator.partial(
+        task_id="fill", contacts=[{{"mobile": "34600000001"}}], suppress=opted_out(), settle=0.2
+    ).expand(group_id=["{group}"])
+""",
+    )
+    assert result.state == "failed", result.states
+    assert sandbox.writes == 0
+
+
 def test_a_red_task_is_a_red_run(run_dag: Dag) -> None:
     result = run_dag(
         "red",

@@ -18,11 +18,15 @@ class SqlToAfilnetGroupOperator(AfilnetRefreshOperator):
     """Make a group follow a query: see :class:`AfilnetRefreshOperator` for the options, the result and retries.
 
     The rows are streamed in constant memory from any database whose hook is a ``DbApiHook``. The query runs once in
-    each try, and nothing of it or its parameters is logged.
+    each try, and nothing of it or its parameters is logged. An error of the database is retried; of its message only
+    the first line is told, without the values in it.
 
-    :param sql: one query, or the name of a ``.sql`` file. Its columns are group fields, or mapped by ``column_map``.
+    :param sql: one query, or the name of a ``.sql`` file. It must only read: ``SELECT``, ``WITH``, ``VALUES``,
+        ``TABLE``, ``SHOW``, ``EXPLAIN``, ``PRAGMA`` or ``DESCRIBE``. Its columns are group fields, or mapped by
+        ``column_map``.
     :param sql_conn_id: connection of the database.
-    :param parameters: values for the query's placeholders, as the database's driver takes them.
+    :param parameters: values for the query's placeholders, as the database's driver takes them: a list, a tuple or a
+        mapping.
     """
 
     template_fields: Sequence[str] = (*AfilnetRefreshOperator.template_fields, "sql", "sql_conn_id", "parameters")

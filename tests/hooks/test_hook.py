@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_afilnet import exceptions
-from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
+from airflow_provider_afilnet.hooks.afilnet import AfilnetHook, extra_of
 from airflow_provider_afilnet.sandbox import Dialect, Sandbox
 
 ANA = {"mobile": "34600000001", "name": "Ana"}
@@ -317,7 +318,6 @@ def test_connection_test_answers_a_sentence_for_every_trouble(
         "nobody": ({"login": None}, "has no login"),
         "broken": ({"extra": "{not json"}, "must be a JSON object"),
         "listed": ({"extra": "[1]"}, "must be a JSON object"),
-        "deep": ({"extra": "[" * 100_000}, "must be a JSON object"),
         "surplus": ({"extra": {"verify": False}}, "'verify'"),
     }
     for conn_id, (fields, says) in troubles.items():
@@ -328,6 +328,12 @@ def test_connection_test_answers_a_sentence_for_every_trouble(
         assert says in sentence, sentence
     worked, sentence = AfilnetHook("never_defined").test_connection()
     assert (worked, "never_defined" in sentence) == (False, True)
+
+
+def test_a_bottomless_extra_gets_a_sentence() -> None:
+    connection: Any = SimpleNamespace(conn_id="deep", extra='{"a":' * 100_000)
+    with pytest.raises(exceptions.AfilnetConfigurationError, match="'deep': the extra must be a JSON object"):
+        extra_of(connection)
 
 
 def _define(afilnet_conn: Callable[..., None], conn_id: str, fields: dict[str, object]) -> None:
@@ -353,7 +359,7 @@ def test_connection_test_never_raises(afilnet_conn: Callable[..., None], monkeyp
 
 def test_call_reaches_any_method_and_refuses_unknown_ones(hook: AfilnetHook, group: str) -> None:
     assert hook.call("getgroupcolumns", idgroup=group) == ["mobile", "name"]
-    with pytest.raises(exceptions.AfilnetInvalidRequestError, match="no method 'listgroups'"):
+    with pytest.raises(exceptions.AfilnetInvalidRequestError, match="'listgroups'"):
         hook.call("listgroups")
 
 

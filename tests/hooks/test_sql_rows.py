@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -31,6 +32,18 @@ from airflow_provider_afilnet.hooks.sql_rows import sql_rows
         "(select 1) union (select 2)",
         "values (1)",
         'select 1 as "a;b" -- ; \n from x',
+        "((select 1))",
+        "with recursive t (n) as (values (1) union select n + 1 from t) select n from t",
+        "with a as (select 1) values (1)",
+        "table x",
+        "show tables",
+        "explain select 1",
+        "pragma table_info(x)",
+        "describe x",
+        "select replace(a, 'b', 'c'), insert(a, 1, 2, 'b'), update_time from x",
+        "select * from x where note = 'delete from y'",
+        "select * from x for no key update",
+        'select "update" from x for update',
     ],
 )
 def test_one_query_is_accepted_and_loses_its_semicolon(sql: str) -> None:
@@ -51,6 +64,21 @@ def test_one_query_is_accepted_and_loses_its_semicolon(sql: str) -> None:
         ("update x set a = 1", "UPDATE"),
         ("create table x (a int)", "CREATE"),
         ("drop table x", "DROP"),
+        ("with a as (delete from x returning *) select * from a", "DELETE"),
+        ("with a as (select 1) insert into x select 1", "INSERT"),
+        ("merge into x using y on true", "MERGE"),
+        ("explain analyze delete from x", "DELETE"),
+        ("select 1 into y", "SELECT INTO"),
+        ("attach 'a.db' as a", "ATTACH"),
+        ("vacuum", "VACUUM"),
+        ("call f()", "CALL"),
+        ("exec f", "EXEC"),
+        ("do $$ begin end $$", "DO"),
+        ("set x = 1", "SET"),
+        ("copy x to stdout", "COPY"),
+        ("lock table x", "LOCK"),
+        ("begin", "BEGIN"),
+        ("None", "NONE"),
         (["select 1"], "must be the text"),
         (None, "must be the text"),
     ],
@@ -195,6 +223,124 @@ def test_parameters_are_never_logged_or_said(
     assert "Zoraida" not in logs.text
 
 
+@pytest.mark.parametrize("parameters", ["34600000007", "None", b"1", 5, {"a"}, iter([1])])
+def test_parameters_of_another_kind_are_refused(sqlite_conn: str, parameters: Any) -> None:
+    with (
+        pytest.raises(AfilnetSourceError, match="render_template_as_native_obj") as caught,
+        sql_rows(sqlite_conn, "select 1 where 1 = ?", parameters),
+    ):
+        pass
+    assert not caught.value.retryable
+    assert "34600000007" not in str(caught.value)
+
+
+# --- errors of the database ------------------------------------------------------------------------------------------
+
+
+def check_hides_people(error: AfilnetSourceError, *, says: str) -> None:
+    """The error is one that may pass, and neither it nor anything that a traceback shows has a person in it."""
+    assert isinstance(error, AfilnetSourceError)
+    assert error.retryable
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    shown = "".join(traceback.format_exception(error))
+    assert says in str(error)
+    for secret in ("zoraida", "Zoraida", "611223344", "[SQL", "orai"):
+        assert secret not in shown.partition("AfilnetSourceError")[2], shown
+
+
+class RefusedError(Exception):
+    """As a driver would raise it."""
+
+    sqlstate = "22P02"
+
+
+MESSAGE = 'invalid input syntax for type integer: "Zoraida said "hi""\nLINE 1: zoraida@example.com 34611223344'
+
+
+class Refusing:
+    """A database that fails at one step, and in each step's way to close."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.description = [("mobile",)]
+        self.batches = [[("34600000001",)], [("34600000002",)]]
+
+    def at(self, step: str) -> None:
+        if step == self.step:
+            raise RefusedError(MESSAGE)
+
+    def get_conn(self) -> Refusing:
+        self.at("connect")
+        return self
+
+    def cursor(self) -> Refusing:
+        self.at("cursor")
+        return self
+
+    def execute(self, *args: Any) -> None:
+        self.at("execute")
+
+    def fetchmany(self, size: int) -> list[Any]:
+        if len(self.batches) == 1:
+            self.at("fetch")
+        return self.batches.pop(0) if self.batches else []
+
+    def close(self) -> None:
+        raise RefusedError(MESSAGE)
+
+
+@pytest.mark.parametrize("step", ["connect", "cursor", "execute", "fetch"])
+def test_errors_of_a_driver_are_told_without_people(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    monkeypatch.setattr(module, "_database_hook", lambda conn_id: Refusing(step))
+    monkeypatch.setattr(module, "_engine", lambda hook: None)
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows("any", "select mobile from people") as table:
+        list(table.rows)
+    says = "The database failed: RefusedError (SQLSTATE 22P02): invalid input syntax for type integer: ***"
+    check_hides_people(caught.value, says=says)
+
+
+def test_closing_hides_neither_the_rows_nor_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_database_hook", lambda conn_id: Refusing("never"))
+    monkeypatch.setattr(module, "_engine", lambda hook: None)
+    with sql_rows("any", "select mobile from people") as table:
+        assert list(table.rows) == [("34600000001",), ("34600000002",)]
+    with pytest.raises(LookupError) as caught, sql_rows("any", "select mobile from people"):
+        raise LookupError("the consumer's own")
+    assert type(caught.value) is LookupError
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_errors_of_sqlite_are_told_without_people(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    if not known:
+        monkeypatch.setattr(module, "_CURSORS", {})
+    query = "select zoraida@example.com from people where name = 'Zoraida'"
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows(sqlite_conn, query):
+        pass
+    check_hides_people(caught.value, says="OperationalError: ")
+    # The values of a row are asked for one after the other, so this one fails while rows are read.
+    monkeypatch.setattr(module, "BATCH", 10)
+    query = "select case mobile when '34600020000' then abs(-9223372036854775808) else mobile end from people"
+    seen: list[Any] = []
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows(sqlite_conn, query) as table:
+        seen.extend(table.rows)
+    assert len(seen) > 19_000
+    check_hides_people(caught.value, says="integer overflow")
+
+
+def test_a_connection_whose_type_has_no_hook_is_named(make_conn: Callable[..., None]) -> None:
+    make_conn("odd", conn_type="oddbase", host="x")
+    with (
+        pytest.raises(AfilnetSourceError, match="'odd' cannot be used: its type 'oddbase' has no hook") as caught,
+        sql_rows("odd", "select 1"),
+    ):
+        pass
+    assert not caught.value.retryable
+
+
 def test_a_connection_that_is_no_database_is_named(make_conn: Callable[..., None], afilnet_conn: Any) -> None:
     with (
         pytest.raises(AfilnetSourceError, match="'afilnet_default' is no database"),
@@ -272,6 +418,31 @@ def test_postgres(postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyP
     assert len(used) == 16
     with pytest.raises(Exception, match="nowhere"), sql_rows("pg", "select 1 from nowhere"):
         pass
+
+
+@pytest.mark.parametrize("way", ["psycopg", "psycopg2", "engine"])
+@pytest.mark.parametrize("late", [False, True])
+def test_errors_of_postgres_are_told_without_people(
+    postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch, way: str, late: bool
+) -> None:
+    if way == "psycopg2":
+        with_psycopg2(monkeypatch)
+    if way == "engine":
+        monkeypatch.setattr(module, "_CURSORS", {})
+    monkeypatch.setattr(module, "BATCH", 100)
+    query = "select 'zoraida@example.com'::int"
+    if late:
+        query = "select case mobile when '34600000500' then ('Zoraida' || name)::int else 1 end from people"
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows("pg", query) as table:
+        list(table.rows)
+    check_hides_people(caught.value, says="InvalidTextRepresentation (SQLSTATE 22P02): invalid input syntax for type")
+
+
+def test_a_database_that_is_down_is_told(make_conn: Callable[..., None]) -> None:
+    make_conn("pg", conn_type="postgres", host="127.0.0.1", port=9, login="u", password="Zoraida", schema="x")
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows("pg", "select 1"):
+        pass
+    check_hides_people(caught.value, says="OperationalError")
 
 
 @pytest.mark.parametrize("way", ["psycopg", "psycopg2", "engine"])

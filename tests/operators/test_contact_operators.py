@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 
 from airflow_provider_afilnet import exceptions
 from airflow_provider_afilnet.operators import contact_export
@@ -161,11 +162,76 @@ def test_a_field_without_a_column_is_named(run_task: Run, sandbox: Sandbox, grou
     assert result.value["count"] == 3
 
 
-def test_a_null_read_gives_an_empty_file(run_task: Run, sandbox: Sandbox, group: str, tmp_path: Path) -> None:
-    sandbox.fail("null_read")
-    target = tmp_path / "out.jsonl"
-    result = run_task(AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=str(target)))
-    assert (result.value["count"], target.read_text()) == (0, "")
+@pytest.mark.parametrize("kind", ["null_read", "absent_read"])
+def test_a_null_read_is_never_an_empty_group(
+    run_task: Run, sandbox: Sandbox, group: str, tmp_path: Path, kind: str
+) -> None:
+    older = tmp_path / "older.csv"
+    older.write_text("a good export")
+    sandbox.fail(kind)
+    for path in (str(older), str(tmp_path / "fresh.csv"), None):
+        result = run_task(AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=path, retries=1))
+        assert result.state == "up_for_retry"
+        assert isinstance(result.error, exceptions.AfilnetUnprovenReadError)
+        assert result.value is None
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("older.csv", "a good export")]
+
+
+@pytest.mark.parametrize("how", ["output", "template"])
+def test_a_path_that_is_lost_does_not_send_the_list_to_xcom(
+    run_task: Run, sandbox: Sandbox, group: str, how: str
+) -> None:
+    with DAG("lost", schedule=None):
+        upstream = AfilnetGetContactsOperator(task_id="up", group_id="1")
+        path = upstream.output if how == "output" else "{{ params.x }}"
+        task = AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=path, retries=3, params={"x": None})
+    result = run_task(task, xcoms={("up", "return_value"): None})
+    assert (result.state, result.value) == ("failed", None)
+    assert "output_path was given, but has no value" in str(result.error)
+    assert sandbox.calls == []
+
+
+def test_a_folder_that_does_not_exist_is_made(run_task: Run, group: str, tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b" / "out.csv"
+    result = run_task(AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=target))
+    assert result.state == "success", result.error
+    assert target.exists()
+
+
+@pytest.mark.parametrize("path", ["foo://bucket/out.csv", "s3://bucket/out.csv"])
+def test_a_storage_that_is_not_installed_is_named(run_task: Run, sandbox: Sandbox, group: str, path: str) -> None:
+    result = run_task(AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=path, retries=3))
+    assert result.state == "failed"
+    assert isinstance(result.error.__cause__, exceptions.AfilnetConfigurationError)
+    assert path in str(result.error)
+    assert sandbox.calls == []
+
+
+def test_a_storage_that_cannot_be_written_to_is_named(
+    run_task: Run, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(ObjectStoragePath, "open", read_only)
+    task = AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=str(tmp_path / "o.csv"), retries=3)
+    result = run_task(task)
+    assert result.state == "failed"
+    assert "cannot do this" in str(result.error)
+
+
+def test_an_export_that_cannot_be_opened_leaves_the_older_file(
+    run_task: Run, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError
+
+    older = tmp_path / "older.csv"
+    older.write_text("an older file")
+    monkeypatch.setattr(ObjectStoragePath, "open", locked)
+    task = AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=str(older), retries=1)
+    assert run_task(task).state == "up_for_retry"
+    assert older.read_text() == "an older file"
 
 
 def test_one_contact(run_task: Run, sandbox: Sandbox, group: str) -> None:
@@ -228,9 +294,30 @@ def test_update_matches_emails_without_case(run_task: Run, sandbox: Sandbox) -> 
     assert sandbox.contacts(group)[0]["name"] == "Anna"
 
 
-def test_update_finds_the_holder_whichever_field_is_the_key(run_task: Run, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("key", ["mobile", "email"])
+def test_update_never_picks_another_person_by_the_field_that_is_not_the_key(
+    run_task: Run, sandbox: Sandbox, key: str
+) -> None:
+    """A household shares one e-mail: the contact that has it may be somebody else."""
+    people = [{"mobile": "34600000001", "email": "home@example.com", "name": "Ana"}]
+    group = sandbox.create_group("g", key, ["mobile", "email", "name"], people)
+    before = sandbox.contacts(group)
+    sandbox.fail("error", code="CONTACT_EXISTS", methods="addcontact")
+    other = {"mobile": "34600000777", "email": "home@example.com", "name": "Ben"}
+    for new in (other, {**other, "mobile": "34600000001", "email": "ben@example.com"}):
+        result = run_task(add(group, new, if_exists="update", retries=1))
+        assert result.state == "failed"
+        assert "may be another person" in str(result.error)
+        assert "@" not in str(result.error)
+    assert sandbox.contacts(group) == before
+
+
+@pytest.mark.parametrize("stored", [{"mobile": "+34 600 000 777"}, {}])
+def test_update_finds_the_holder_whichever_field_is_the_key(
+    run_task: Run, sandbox: Sandbox, stored: dict[str, str]
+) -> None:
     fields = ["mobile", "email", "name"]
-    group = sandbox.create_group("g", "email", fields, [{"email": "ana@example.com", "mobile": "34600000001"}])
+    group = sandbox.create_group("g", "email", fields, [{"email": "ana@example.com", **stored}])
     new = {"email": "ana@example.com", "mobile": "34600000777", "name": "Ana"}
     result = run_task(add(group, new, if_exists="update"))
     assert result.state == "success", result.error
@@ -318,7 +405,7 @@ def test_an_unclear_list_is_never_repeated(run_task: Run, sandbox: Sandbox, grou
     assert isinstance(result.error.__cause__, exceptions.AfilnetOutcomeUnknownError)
 
 
-@pytest.mark.parametrize("contacts", ["[{'mobile': '1'}]", {"mobile": "1"}, [], [5], None])
+@pytest.mark.parametrize("contacts", ["[{'mobile': '1'}]", b"1", {"mobile": "1"}, [], [5], None])
 def test_what_is_no_list_of_contacts_is_not_sent(run_task: Run, sandbox: Sandbox, group: str, contacts: Any) -> None:
     result = run_task(AfilnetAddContactListOperator(task_id="t", group_id=group, contacts=contacts))
     assert result.state == "failed"

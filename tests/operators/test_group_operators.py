@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_afilnet import exceptions
 from airflow_provider_afilnet.operators.groups import (
@@ -92,6 +92,39 @@ def test_wrong_arguments_end_without_retries(run_task: Run, sandbox: Sandbox) ->
     for wrong in ({"group_type": "fax"}, {"fields": ["name"]}, {"require_id": "perhaps"}, {"remember_as": " "}):
         result = run_task(create(retries=2, **wrong))
         assert result.state == "failed", wrong
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize("left", ["None", "none", "null", " "])
+def test_what_a_template_leaves_is_no_value(run_task: Run, sandbox: Sandbox, left: str) -> None:
+    tasks = {
+        "remember_as": create(remember_as="{{ params.x }}", params={"x": left}),
+        "name": create(name="{{ params.x }}", params={"x": left}),
+        "fields": create(fields="{{ params.x }}", params={"x": left}),
+        "field": AfilnetAddGroupColumnOperator(task_id="t", group_id="1", field="{{ params.x }}", params={"x": left}),
+        "country": AfilnetAssignCountryOperator(task_id="t", group_id="1", country=left),
+    }
+    for argument, task in tasks.items():
+        result = run_task(task)
+        assert result.state == "failed"
+        assert str(result.error).startswith(f"{argument} "), result.error
+        assert result.variables == {}
+    assert sandbox.calls == []
+
+
+def test_a_variable_name_that_is_lost_creates_nothing(run_task: Run, sandbox: Sandbox) -> None:
+    with DAG("lost", schedule=None):
+        upstream = AfilnetGetGroupColumnsOperator(task_id="up", group_id="1")
+        task = create(remember_as=upstream.output, retries=3)
+    result = run_task(task, xcoms={("up", "return_value"): None})
+    assert result.state == "failed"
+    assert "remember_as was given, but has no value" in str(result.error)
+    assert sandbox.calls == []
+
+
+def test_a_column_that_is_no_text_is_named(run_task: Run, sandbox: Sandbox) -> None:
+    task = AfilnetAddGroupColumnOperator(task_id="t", group_id="1", field=5)  # type: ignore[arg-type]
+    assert str(run_task(task).error) == "field must be text, not int."
     assert sandbox.calls == []
 
 

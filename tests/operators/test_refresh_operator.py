@@ -7,16 +7,18 @@ import json
 import signal
 import threading
 import time
+from collections import UserList
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, Asset
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, ObjectStoragePath
 from task_logs import PASSWORD, Logs
 
 from airflow_provider_afilnet import exceptions
-from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator
+from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator, AfilnetUpsertContactsOperator
+from airflow_provider_afilnet.operators.groups import AfilnetGetGroupColumnsOperator
 from airflow_provider_afilnet.operators.refresh import AfilnetRefreshOperator
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.sandbox import Sandbox
@@ -96,13 +98,22 @@ def test_templated_text_is_read(run_task: Run, sandbox: Sandbox, group: str) -> 
         {"dry_run": "perhaps"},
         {"max_deletes": "10%"},
         {"suppress": "34600000001"},
+        {"suppress": b"34600000001"},
+        {"suppress": iter(["34600000001"])},
         {"suppress_sql": "select 1"},
+        {"suppress_conn_id": "people"},
+        {"suppress_conn_id": "people", "suppress": ["34600000001"]},
         {"report_path": ""},
         {"group_id": "None"},
         {"contacts": "[{'mobile': '34600000002'}]"},
         {"contacts": {"mobile": "34600000002"}},
         {"contacts": [5]},
         {"contacts": "people.xlsx"},
+        {"contacts": Path("people.xlsx")},
+        {"contacts": b"people.csv"},
+        {"contacts": None},
+        {"contacts": "foo://bucket/people.csv"},
+        {"contacts": "s3://bucket/people.csv"},
     ],
 )
 def test_wrong_options_end_without_retries_and_write_nothing(
@@ -122,6 +133,47 @@ def test_text_that_was_to_be_a_list_is_not_shown(run_task: Run, group: str) -> N
     result = run_task(upsert(group, "[{'mobile': '34600000002'}]"))
     assert "34600000002" not in str(result.error)
     assert "task.output" in str(result.error)
+
+
+@pytest.mark.parametrize(
+    ("option", "asked"),
+    [
+        ("suppress", {}),
+        ("suppress_sql", {"suppress_conn_id": "people"}),
+        ("suppress_conn_id", {"suppress_sql": "select 1"}),
+        ("report_path", {}),
+    ],
+)
+@pytest.mark.parametrize("how", ["output", "template"])
+def test_an_option_that_loses_its_value_stops_the_run(
+    run_task: Run, sandbox: Sandbox, group: str, option: str, asked: dict[str, Any], how: str
+) -> None:
+    """Another task's result that is None must not read as if nobody had asked for the option."""
+    with DAG("lost", schedule=None):
+        upstream = AfilnetGetGroupColumnsOperator(task_id="up", group_id="1")
+        value = upstream.output if how == "output" else "{{ params.x }}"
+        task = upsert(group, [BEN], retries=3, params={"x": None}, **asked, **{option: value})
+    result = run_task(task, xcoms={("up", "return_value"): None})
+    assert result.state == "failed"
+    assert isinstance(result.error.__cause__, exceptions.AfilnetOptionError)
+    assert f"{option} was given, but has no value" in str(result.error)
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize(
+    ("contacts", "says"),
+    [
+        (None, "a list of contacts or a path that ends in .jsonl or .csv, not NoneType"),
+        (5, "not int"),
+        (b"people.csv", "not bytes"),
+        ({"mobile": "1"}, "not dict"),
+        ("foo://bucket/people.csv", "storage that cannot be used here"),
+        ("s3://bucket/people.csv", "provider package"),
+    ],
+)
+def test_what_is_no_source_is_named(run_task: Run, group: str, contacts: Any, says: str) -> None:
+    result = run_task(upsert(group, contacts))
+    assert says in str(result.error)
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
@@ -160,6 +212,8 @@ def test_a_csv_file(run_task: Run, sandbox: Sandbox, group: str, tmp_path: Path)
     [
         ("in.jsonl", b'{"mobile": "34600000002"}\nnot json\n', "in.jsonl, line 2: not a JSON object"),
         ("in.jsonl", b"[1]\n", "line 1: not a JSON object"),
+        ("in.jsonl", b'{"mobile": ' + b"[" * 100_000 + b"\n", "line 1: not a JSON object"),
+        ("in.jsonl", b'{"mobile": ' + b"3" * 5_000 + b"}\n", "line 1: not a JSON object"),
         ("in.jsonl", b'{"mobile": "\xff"}\n', "not UTF-8"),
         ("in.csv", b"mobile,name\n34600000002\n", "line 2: 1 values for 2 columns"),
         ("in.csv", b"mobile,\n1,2\n", "name every column"),
@@ -181,7 +235,49 @@ def test_a_file_that_cannot_be_read_writes_nothing(
 
 
 def test_a_missing_file_is_an_error(run_task: Run, group: str, tmp_path: Path) -> None:
-    assert run_task(upsert(group, str(tmp_path / "in.csv"))).state == "failed"
+    for path in (tmp_path / "in.csv", tmp_path):
+        result = run_task(upsert(group, f"{path}/x.csv", retries=3))
+        assert result.state == "failed"
+        assert isinstance(result.error.__cause__, exceptions.AfilnetSourceError)
+        assert f"{path}/x.csv" in str(result.error)
+
+
+@pytest.mark.parametrize("kind", ["text", "ObjectStoragePath", "PathLike"])
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".jsonl", ".JsonL"])
+def test_a_path_of_any_kind_and_ending(
+    run_task: Run, sandbox: Sandbox, group: str, tmp_path: Path, kind: str, ending: str
+) -> None:
+    source = tmp_path / f"in{ending}"
+    source.write_text("mobile,name\n34600000002,Ben\n" if ending.lower() == ".csv" else json.dumps(BEN))
+    made = {"text": str, "ObjectStoragePath": lambda path: ObjectStoragePath(str(path)), "PathLike": Path}
+    result = run_task(upsert(group, made[kind](source)))
+    assert result.state == "success", result.error
+    assert people(sandbox, group) == [ANA, BEN]
+    refused = run_task(upsert(group, made[kind](tmp_path / "in.txt")))
+    assert "a path that ends in .jsonl or .csv" in str(refused.error)
+
+
+@pytest.mark.parametrize("kind", ["list", ".jsonl", ".csv"])
+def test_contacts_that_were_read_can_be_fed_back(
+    run_task: Run, sandbox: Sandbox, group: str, tmp_path: Path, kind: str
+) -> None:
+    other = sandbox.create_group("copy", "mobile", ["mobile", "name", "origin"])
+    path = None if kind == "list" else str(tmp_path / f"out{kind}")
+    got = run_task(AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=path)).value
+    contacts = got if path is None else path
+    result = run_task(upsert(other, contacts))
+    assert result.state == "success", result.error
+    assert people(sandbox, other) == [ANA]
+    # Whoever maps it wants it.
+    result = run_task(upsert(other, contacts, column_map={"IDContact": "origin"}))
+    assert result.state == "success", result.error
+    assert people(sandbox, other) == [{**ANA, "origin": sandbox.contacts(group)[0]["idcontact"]}]
+
+
+def test_any_sequence_is_a_list(run_task: Run, sandbox: Sandbox, group: str) -> None:
+    result = run_task(upsert(group, UserList([BEN, EVA]), suppress=UserList([BEN["mobile"]])))
+    assert result.state == "success", result.error
+    assert people(sandbox, group) == [ANA, EVA]
 
 
 # --- opt-outs --------------------------------------------------------------------------------------------------------

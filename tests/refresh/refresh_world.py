@@ -18,7 +18,7 @@ from airflow_provider_afilnet.refresh.rows import DictRows, TableRows
 from airflow_provider_afilnet.sandbox import Sandbox
 
 COLUMNS = ("mobile", "name", "city")
-SETTLE = 0.3
+SETTLE = 0.2
 COUNTED = ("suppressed", "duplicates", "rejected", "skipped", "unchanged", "added", "updated", "removed", "failed")
 
 

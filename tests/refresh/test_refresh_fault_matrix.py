@@ -77,7 +77,7 @@ HOW: dict[str, Any] = {
     "mode": "mirror",
     "max_deletes": SIZE,
     "batch_size": BATCH,
-    "settle": 0.15,
+    "settle": 0.1,
     "settings": {"timeout": 0.3},
 }
 
@@ -137,7 +137,7 @@ def test_every_fault(healthy: dict[str, int], method: str, when: str, bulk_dedup
     dialect = Dialect(bulk_dedupes=bulk_dedupes)
     cases = [(kind, detail) for kind, detail, hit in KINDS if hit == method]
     # Most of the time is waiting, so several run at once, each with a sandbox of its own.
-    with ThreadPoolExecutor(5) as pool:
+    with ThreadPoolExecutor(9) as pool:
         found = list(pool.map(lambda case: _case(dialect, *case, method, when, healthy[method]), cases))
     greens = sum(green for green, _ in found)
     wrong = [

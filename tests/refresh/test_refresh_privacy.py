@@ -34,7 +34,7 @@ TROUBLES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("style", ["post", "get", "basic"])
+@pytest.mark.parametrize("style", ["post", "get"])
 @pytest.mark.parametrize("kind", ["mobile", "email"])
 @pytest.mark.parametrize(("trouble", "detail"), TROUBLES)
 def test_nobody_is_named(

@@ -47,7 +47,6 @@ STAGES = [
     ("getcontact", 0.8),
     ("getgroupcolumns", 0.8),
     ("addcontactlist", 60.0),
-    ("modifycontact", 60.0),
     ("getcontacts", 60.0),
 ]
 

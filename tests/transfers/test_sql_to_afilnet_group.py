@@ -6,11 +6,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from task_logs import PASSWORD, Logs
 
+from airflow_provider_afilnet.exceptions import AfilnetSourceError
+from airflow_provider_afilnet.hooks import sql_rows
 from airflow_provider_afilnet.sandbox import Sandbox
 from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
 
@@ -119,7 +123,11 @@ def test_opt_outs_come_from_the_same_connection_unless_another_is_named(
     [
         ({"sql": "select 1; select 2"}, "2 statements"),
         ({"sql": "delete from customers", "parameters": None}, "DELETE"),
+        ({"sql": "vacuum", "parameters": None}, "VACUUM"),
+        ({"sql": "None", "parameters": None}, "no query"),
+        ({"parameters": "['es']"}, "render_template_as_native_obj"),
         ({"sql_conn_id": "afilnet_default"}, "is no database"),
+        ({"suppress_conn_id": "crm"}, "'suppress_conn_id' is the connection of 'suppress_sql', which is missing"),
         ({"sql": "select phone, phone as mobile from customers", "parameters": None}, "both map"),
     ],
 )
@@ -139,6 +147,51 @@ def test_a_database_that_fails_is_retried(run_task: Run, sandbox: Sandbox, group
         result = run_task(transfer(group, sql="select * from nowhere", parameters=None, retries=3))
     assert result.state == "up_for_retry"
     assert sandbox.writes == 0
+
+
+@pytest.mark.parametrize("step", ["get_conn", "execute", "fetchmany"])
+@pytest.mark.parametrize("opt_outs", [False, True])
+def test_a_database_that_fails_names_nobody(
+    run_task: Run,
+    sandbox: Sandbox,
+    group: str,
+    crm: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: Logs,
+    step: str,
+    opt_outs: bool,
+) -> None:
+    """Also where it fails in the middle of a refresh, or while the opt-outs are read."""
+
+    def fails(*args: Any) -> None:
+        raise RuntimeError('invalid input: "Zoraida"\nLINE 1: zoraida@example.com 34611223344')
+
+    def failing_cursor(connection: sqlite3.Connection) -> Any:
+        real = connection.cursor()
+        steps = {"execute": real.execute, "fetchmany": real.fetchmany, step: fails}
+        return SimpleNamespace(description=[("phone",)], close=real.close, **steps)
+
+    options: dict[str, Any] = {}
+    hook: Any = SqliteHook
+    ways = [failing_cursor]
+    if opt_outs:
+        options = {"suppress_sql": "select phone from optouts", "suppress_conn_id": "other"}
+        hook = SimpleNamespace(get_conn=lambda: crm)
+        ways.insert(0, sql_rows._CURSORS["sqlite3"])
+        real = sql_rows._database_hook
+        monkeypatch.setattr(sql_rows, "_database_hook", lambda name: hook if name == "other" else real(name))
+    if step == "get_conn":
+        monkeypatch.setattr(hook, "get_conn", fails)
+    else:
+        monkeypatch.setattr(sql_rows, "_CURSORS", {"sqlite3": lambda connection: ways.pop(0)(connection)})
+    with closing(crm):
+        result = run_task(transfer(group, retries=3, **options))
+    assert result.state == "up_for_retry"
+    assert isinstance(result.error, AfilnetSourceError)
+    assert str(result.error).startswith("The database failed: RuntimeError: invalid input: ***")
+    assert sandbox.writes == 0
+    for secret in ("Zoraida", "zoraida", "34611223344"):
+        assert secret not in logs.text
 
 
 def test_an_empty_query_does_not_empty_the_group(

@@ -1,0 +1,109 @@
+"""An operator or a sensor that is told to end during a call is never green, and repeats only what does no harm.
+
+SIGTERM comes as the supervisor sends it: Airflow's handler calls ``on_kill`` in the main thread, and the task goes on.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_afilnet.exceptions import AfilnetStoppedError
+from airflow_provider_afilnet.operators import contacts, groups
+from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.sensors.groups import AfilnetGroupExistsSensor, AfilnetGroupSizeSensor
+
+pytestmark = pytest.mark.usefixtures("afilnet_conn")
+
+Run = Callable[..., Any]
+
+EVA = {"mobile": "34600000003", "name": "Eva"}
+CREATE = {"name": "spring", "group_type": "mobile", "fields": ["mobile"]}
+# Operator, arguments besides the group's id, the one call that is under way.
+REPEATABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "create, remembered": (groups.AfilnetCreateGroupOperator, {**CREATE, "remember_as": "v"}, "creategroup"),
+    "columns": (groups.AfilnetGetGroupColumnsOperator, {}, "getgroupcolumns"),
+    "add column": (groups.AfilnetAddGroupColumnOperator, {"field": "city"}, "addcolumntogroup"),
+    "country": (groups.AfilnetAssignCountryOperator, {"country": "ES"}, "assigncountrytogroup"),
+    "delete group": (groups.AfilnetDeleteGroupOperator, {}, "deletegroup"),
+    "get contacts": (contacts.AfilnetGetContactsOperator, {}, "getcontacts"),
+    "add": (contacts.AfilnetAddContactOperator, {"contact": EVA}, "addcontact"),
+}
+NOT_REPEATABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "create": (groups.AfilnetCreateGroupOperator, CREATE, "creategroup"),
+    "add list": (contacts.AfilnetAddContactListOperator, {"contacts": [EVA]}, "addcontactlist"),
+}
+
+
+@contextmanager
+def terminated(*, after: float) -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    main = threading.main_thread().ident or 0
+    stopper = threading.Timer(after, lambda: signal.pthread_kill(main, signal.SIGTERM))
+    # Until Airflow sets its own handler, the signal must not end the test run.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stopper.start()
+    try:
+        yield
+    finally:
+        stopper.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def killed(run_task: Run, sandbox: Sandbox, case: tuple[Any, dict[str, Any], str]) -> Any:
+    operator, arguments, method = case
+    if method != "creategroup":
+        arguments = {"group_id": sandbox.create_group("g", "mobile", ["mobile", "name"]), **arguments}
+    sandbox.fail("latency", seconds=0.9, methods=method)
+    with terminated(after=0.5):
+        result = run_task(operator(task_id="t", retries=3, **arguments))
+    assert sandbox.count(method) == 1
+    assert result.value is None
+    return result
+
+
+@pytest.mark.parametrize("case", REPEATABLE)
+def test_work_that_can_be_repeated_is_retried(run_task: Run, sandbox: Sandbox, case: str) -> None:
+    result = killed(run_task, sandbox, REPEATABLE[case])
+    assert result.state == "up_for_retry"
+    assert isinstance(result.error, AfilnetStoppedError)
+
+
+@pytest.mark.parametrize("case", NOT_REPEATABLE)
+def test_work_that_would_be_doubled_is_not(run_task: Run, sandbox: Sandbox, case: str) -> None:
+    result = killed(run_task, sandbox, NOT_REPEATABLE[case])
+    assert result.state == "failed"
+    assert isinstance(result.error, AirflowFailException)
+    assert "a retry would do it twice" in str(result.error)
+    if case == "create":
+        assert sandbox.groups()[0]["id"] in str(result.error)
+
+
+def test_a_remembered_group_is_found_again(run_task: Run, sandbox: Sandbox) -> None:
+    result = killed(run_task, sandbox, REPEATABLE["create, remembered"])
+    sandbox.clear_faults()
+    task = groups.AfilnetCreateGroupOperator(task_id="t", remember_as="v", **CREATE)
+    again = run_task(task, variables=result.variables, try_number=2)
+    assert again.value == sandbox.groups()[0]["id"]
+    assert len(sandbox.groups()) == 1
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize(
+    ("sensor", "method"), [(AfilnetGroupExistsSensor, "getgroupcolumns"), (AfilnetGroupSizeSensor, "getcontacts")]
+)
+def test_a_sensor_is_not_green(run_task: Run, sandbox: Sandbox, sensor: Any, method: str, mode: str) -> None:
+    group = sandbox.create_group("g", "mobile", ["mobile"])
+    sandbox.fail("latency", seconds=0.9, methods=method)
+    more = {"min_contacts": 0} if sensor is AfilnetGroupSizeSensor else {"deferrable": False}
+    with terminated(after=0.5):
+        result = run_task(sensor(task_id="t", group_id=group, mode=mode, retries=3, **more))
+    assert result.state == "up_for_retry"
+    assert isinstance(result.error, AfilnetStoppedError)
+    assert sandbox.count(method) == 1

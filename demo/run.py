@@ -31,6 +31,12 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", flush=True)
 
 
+def shown(path: Path) -> str:
+    """A path as the reader would write it from where the demo was started."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def airflow(arguments: list[str], environment: dict[str, str], log: Path, sandbox: Sandbox) -> None:
     """Run one Airflow command; say every few seconds how far it got. Its output goes to ``log``."""
     with log.open("w") as output:
@@ -81,7 +87,7 @@ def one_run(
         f"{result['unchanged']}, rejected {result['rejected']} of {result['source_rows']} rows; "
         f"{result['requests']} requests in {result['duration_s']} s"
     )
-    say(f"  report: {folder}")
+    say(f"  report: {shown(folder)}")
     held = len(sandbox.contacts(result["group_id"]))
     shown = ", ".join(f"{number} {what}" for what, number in left.items())
     say(f"  proof: {len(warehouse.wanted())} contacts wanted, {held} in the group; {shown}")
@@ -91,13 +97,13 @@ def one_run(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "demo", help="folder for everything it makes")
-    build: Path = parser.parse_args().build
+    build: Path = parser.parse_args().build.resolve()
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
 
     warehouse = Warehouse(build / "warehouse.sqlite")
     warehouse.fill(ROWS, INVALID)
-    say(f"warehouse: {ROWS} customers in {build / 'warehouse.sqlite'}, {INVALID} of them with unusable phones")
+    say(f"warehouse: {ROWS} customers in {shown(build / 'warehouse.sqlite')}, {INVALID} of them with unusable phones")
 
     with Sandbox(user="demo", password="demo") as sandbox:
         say(f"sandbox: {sandbox.url}")

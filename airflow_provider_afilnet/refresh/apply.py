@@ -38,6 +38,10 @@ _HOPELESS: Final = 20
 """A batch of so many contacts or more that are all refused one by one ends the additions of the run."""
 
 
+_BROKEN: Final = 10
+"""So many calls in a row without a clear answer, each with its own retries, end the run: the server is down."""
+
+
 class Outcome(NamedTuple):
     """What became of one call: a state of :class:`~airflow_provider_afilnet.refresh.store.Op`, and a code."""
 
@@ -81,6 +85,7 @@ class Applier:
         self._report = report
         self._batch_size = options.batch_size
         self._fatal: BaseException | None = None
+        self._unclear_in_a_row = 0
         self.added = 0
         self.deleted = 0
         self.done = 0
@@ -315,6 +320,13 @@ class Applier:
         self._store.mark(ops, outcome.state, outcome.code)
         self._report.note(ops, outcome.state, outcome.code)
         self.done += len(ops)
+        self._unclear_in_a_row = self._unclear_in_a_row + 1 if outcome.state in ("unknown", "unsent") else 0
+        if self._unclear_in_a_row >= _BROKEN:
+            self._fatal = self._fatal or AfilnetIncompleteError(
+                f"{_BROKEN} calls in a row got no clear answer, so nothing more is written now. The next run reads the "
+                "group and carries on.",
+                retryable=True,
+            )
         if outcome.state == "acked":
             self.added += sum(op.kind in ("add", "replace") for op in ops)
 

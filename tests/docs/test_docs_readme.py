@@ -144,7 +144,7 @@ def test_no_place_is_left_to_be_filled_in() -> None:
 def test_nothing_names_this_machine() -> None:
     """A stranger's clone must need nothing but itself."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    here = [str(Path.home()) + "/", str(ROOT.parent) + "/"]
+    here = [str(Path.home()) + "/", str(ROOT)]
     for name in tracked:
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".txt", "") and path.is_file():

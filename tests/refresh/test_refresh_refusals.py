@@ -341,3 +341,17 @@ def test_a_forbidden_batch_is_isolated_too(world: World) -> None:
     assert world.now() == bag(people(*range(20)))
     assert "row 21" in ended.message
     assert "HTTP_403" in ended.message
+
+
+def test_a_server_that_is_down_is_not_asked_again_for_every_contact(world: World) -> None:
+    world.make(people(*range(40)))
+    changed = [{**one, "name": "Neu"} for one in people(*range(40))]
+    world.sandbox.fail("rate_limited", methods=["modifycontact"], retry_after=0)
+    ended = world.ends(changed)
+    assert "no clear answer" in ended.message
+    assert ended.error is not None
+    assert ended.error.retryable
+    assert world.sandbox.count("modifycontact") <= 6 * (10 + 4)
+    world.sandbox.clear_faults()
+    world.run(changed)
+    assert world.now() == bag(changed)

@@ -48,6 +48,28 @@ def test_it_goes_again_only_after_two_equal_reads_settle_apart(world: World) -> 
     assert reads[-1] - reads[0] >= 0.75
 
 
+def test_a_group_that_does_not_hold_still_is_looked_at_again(world: World) -> None:
+    """Somebody is added by hand between the two reads, so they are not equal and prove nothing."""
+    import threading
+    import time
+
+    def add_by_hand() -> None:
+        while world.sandbox.count("addcontactlist") < 1:
+            time.sleep(0.005)
+        time.sleep(0.4)
+        world.sandbox.add_contacts(world.group, people(777))
+
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    hand = threading.Thread(target=add_by_hand, daemon=True)
+    hand.start()
+    world.run(people(*range(30)), settle=0.8)
+    hand.join()
+    assert world.now() == bag(people(*range(30), 777))
+    calls = world.sandbox.calls
+    lost, again = (call.at for call in calls if call.method == "addcontactlist")
+    assert again - lost > 1.5, "two times settle"
+
+
 def test_where_bulk_is_known_to_skip_it_goes_again_at_once(world: World) -> None:
     world.sandbox.dialect = Dialect(bulk_dedupes=True)
     world.sandbox.fail("drop_before", methods="addcontactlist", count=1)

@@ -31,7 +31,7 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", flush=True)
 
 
-def shown(path: Path) -> str:
+def from_here(path: Path) -> str:
     """A path as the reader would write it from where the demo was started."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
@@ -87,7 +87,7 @@ def one_run(
         f"{result['unchanged']}, rejected {result['rejected']} of {result['source_rows']} rows; "
         f"{result['requests']} requests in {result['duration_s']} s"
     )
-    say(f"  report: {shown(folder)}")
+    say(f"  report: {from_here(folder)}")
     held = len(sandbox.contacts(result["group_id"]))
     shown = ", ".join(f"{number} {what}" for what, number in left.items())
     say(f"  proof: {len(warehouse.wanted())} contacts wanted, {held} in the group; {shown}")
@@ -103,7 +103,7 @@ def main() -> int:
 
     warehouse = Warehouse(build / "warehouse.sqlite")
     warehouse.fill(ROWS, INVALID)
-    say(f"warehouse: {ROWS} customers in {shown(build / 'warehouse.sqlite')}, {INVALID} of them with unusable phones")
+    say(f"warehouse: {ROWS} customers in {from_here(build / 'warehouse.sqlite')}, {INVALID} of them with unusable phones")
 
     with Sandbox(user="demo", password="demo") as sandbox:
         say(f"sandbox: {sandbox.url}")

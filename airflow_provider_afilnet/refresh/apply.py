@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote_plus
 
+from airflow_provider_afilnet.api.answers import read_columns
 from airflow_provider_afilnet.api.calls import build_call, contact_text, contacts_json, is_text_safe
 from airflow_provider_afilnet.api.client import AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import (
@@ -37,9 +38,10 @@ T = TypeVar("T")
 _HOPELESS: Final = 20
 """A batch of so many contacts or more that are all refused one by one ends the additions of the run."""
 
-
 _BROKEN: Final = 10
-"""So many calls in a row without a clear answer, each with its own retries, end the run: the server is down."""
+"""So many calls in a row without a clear answer, in-place retries included, end the run: the server is down."""
+
+_PROBES: Final = 3
 
 
 class Outcome(NamedTuple):
@@ -98,8 +100,6 @@ class Applier:
             try:
                 await self._client.call("addcolumntogroup", idgroup=self._group_id, field=name)
             except AfilnetOutcomeUnknownError:
-                from airflow_provider_afilnet.api.answers import read_columns
-
                 columns = read_columns(await self.read("getgroupcolumns", idgroup=self._group_id))
                 if name.lower() not in (column.lower() for column in columns):
                     raise
@@ -110,13 +110,13 @@ class Applier:
 
     # --- additions ---
 
-    async def probe(self, total: int, tries: int = 3) -> list[tuple[Op, Outcome]]:
+    async def probe(self, total: int) -> list[tuple[Op, Outcome]]:
         """Send up to three of the planned additions one at a time by ``addcontact``, spread over the plan.
 
         Contacts that ``addcontact`` cannot carry are passed over.
         """
         found = []
-        spread = sorted({total * part // tries for part in range(tries)})
+        spread = sorted({total * part // _PROBES for part in range(_PROBES)})
         for op in self._candidates(spread, total):
             outcome = await self._write(
                 "addcontact", _never_applied, contact=contact_text(op.contact, method="addcontact")
@@ -265,7 +265,7 @@ class Applier:
                 if not despite_stop:
                     raise
                 await call()
-        except AfilnetStoppedError:
+        except (AfilnetStoppedError, AfilnetConfigurationError):
             raise
         except AfilnetOutcomeUnknownError:
             return Outcome("unknown")
@@ -279,8 +279,6 @@ class Applier:
             if not (error.code or "").startswith("MISSING_"):
                 raise
             return Outcome("refused", error.code, too_large=True)
-        except AfilnetConfigurationError:
-            raise
         except AfilnetAccessError as error:
             return await self._no_access(error)
         except AfilnetTooLargeError as error:

@@ -104,7 +104,7 @@ class Converger:
             async with _Progress(self._applier, self._pace, plan, self._group_id):
                 await self._apply(plan)
             if not self._options.verify and self._all_acknowledged():
-                return Plan(self._read.count)
+                return Plan()
             plan = await self._settled()
             if plan.missing_acked:
                 break
@@ -121,7 +121,7 @@ class Converger:
                 unreadable,
                 self._fields.key,
             )
-        plan = self._planner.plan(self._read, 1)
+        plan = self._planner.plan(1)
         check_rejects(int(self._store.one("SELECT count(*) FROM rejects")), self._source.rows, self._options)
         self._guard(plan)
         check_proof(self._read, plan, self._options)
@@ -162,7 +162,7 @@ class Converger:
         pause = 0.25
         while True:
             read = await self._read_again()
-            plan = self._planner.plan(read, self.rounds + 1)
+            plan = self._planner.plan(self.rounds + 1)
             left = deadline - time.monotonic()
             if (read.proven and not plan.awaited and not self._lacking(read, plan)) or left <= 0:
                 break
@@ -201,7 +201,7 @@ class Converger:
             await self._pace.sleep(self._read.started + self._options.settle - time.monotonic())
             second = await self._read_again()
             still = (second.count, second.digest) == (self._read.count, self._read.digest)
-            plan = self._planner.plan(second, self.rounds + 1, resend_unknown=still and second.proven)
+            plan = self._planner.plan(self.rounds + 1, resend_unknown=still and second.proven)
             if not second.proven:
                 raise AfilnetLyingReadError(
                     "getcontacts showed the group and now answers null, so nothing more is written. Look at the group "
@@ -276,7 +276,7 @@ class Converger:
                 f"{len(hidden)} of them still do not show after {self._options.settle:g} s (such as "
                 f"{mask_key(keys[0])}), so its answer is cut off or late; nothing was sent in bulk."
             )
-        plan = self._planner.plan(read, self.rounds)
+        plan = self._planner.plan(self.rounds)
         self._believe(read, plan)
         self._guard(plan)
         return plan
@@ -332,7 +332,7 @@ class Converger:
     def _fail_leftovers(self) -> None:
         """Writes that are still planned after the last round did not happen."""
         self._store.db.execute(
-            "INSERT INTO failures SELECT row, key, id, why, ?, 0 FROM ops WHERE state = 'planned'",
+            "INSERT INTO failures SELECT row, key, id, why, ? FROM ops WHERE state = 'planned'",
             (f"not done after {self.rounds} rounds",),
         )
 

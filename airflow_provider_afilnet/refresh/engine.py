@@ -153,7 +153,7 @@ class _Run:
     def _fail_unacknowledged(self) -> None:
         """After an error: what was planned and not acknowledged counts as failed."""
         self._store.db.execute(
-            "INSERT INTO failures SELECT row, key, id, why, 'not done: the run ended early', 0 FROM ops o "
+            "INSERT INTO failures SELECT row, key, id, why, 'not done: the run ended early' FROM ops o "
             "WHERE state NOT IN ('acked', 'gone') AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.key = o.key) "
             "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = o.key AND l.n > o.n AND l.state = 'acked')"
         )

@@ -110,9 +110,7 @@ def find_keys(store: Store, keys: KeyReader) -> int:
                 unreadable += 1
             if key != matched:
                 changes.append((key, n))
-        store.db.execute("BEGIN")
-        store.db.executemany("UPDATE actual SET key = ? WHERE n = ?", changes)
-        store.db.execute("COMMIT")
+        store.many("UPDATE actual SET key = ? WHERE n = ?", changes)
 
 
 def contact_keys(record: ContactRecord, fields: GroupFields, keys: KeyReader) -> set[str]:

@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 from airflow_provider_afilnet.api.calls import is_text_safe
 from airflow_provider_afilnet.api.settings import ApiFacts
-from airflow_provider_afilnet.refresh.group_read import GroupRead
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.source import GroupFields
 from airflow_provider_afilnet.refresh.store import Op, Store
@@ -38,7 +37,6 @@ WITHHELD: Final = "the source lacks it, but a rejected row with an unreadable ke
 class Plan:
     """What one comparison found. Counts are of writes, except where they say rows."""
 
-    group_size: int
     adds: int = 0
     updates: int = 0
     replaces: int = 0
@@ -49,7 +47,6 @@ class Plan:
     awaited: int = 0
     missing_acked: int = 0
     vanished: int = 0
-    failures: int = 0
     doubles: int = 0
     digest: str = ""
 
@@ -85,29 +82,29 @@ class Planner:
         self._options = options
         self._facts = facts
         self._withhold = withhold
-        self._ops: list[tuple[int, str, str, str | None, int | None, str | None, str]] = []
-        self._failures: list[tuple[int | None, str, str | None, str, str, bool]] = []
+        self._ops: list[tuple[str, str, str | None, int | None, str | None, str]] = []
+        self._failures: list[tuple[int | None, str, str | None, str, str]] = []
         self._round = 0
         self._tried = False
-        self._plan = Plan(0)
+        self._plan = Plan()
         self._resend_unknown = False
 
-    def plan(self, read: GroupRead, round_: int, *, resend_unknown: bool = False) -> Plan:
-        """Plan a round; what was planned and not carried out before is planned anew.
+    def plan(self, round_: int, *, resend_unknown: bool = False) -> Plan:
+        """Plan a round from what the store holds; what was planned before and not carried out is planned anew.
 
         :param round_: 1 for the first, which also fixes what is counted for each source row.
         :param resend_unknown: additions of unknown outcome may be sent again: two equal reads lack them.
         """
         self._round, self._resend_unknown = round_, resend_unknown or self._facts.bulk_dedupes is True
-        self._plan = Plan(read.count)
+        self._plan = Plan()
         self._store.db.executescript("DELETE FROM ops WHERE state = 'planned'; DELETE FROM failures;")
         self._tried = self._store.one("SELECT 1 FROM ops LIMIT 1") is not None
         if round_ == 1:
             self._reset_verdicts()
         self._wanted_rows()
-        self._surplus_contacts(read)
+        self._surplus_contacts()
         self._flush()
-        self._count(read)
+        self._count()
         return self._plan
 
     # --- rows of the source ---
@@ -139,9 +136,7 @@ class Planner:
         self._set_verdicts(verdicts)
 
     def _set_verdicts(self, verdicts: list[tuple[str, str]]) -> None:
-        self._store.db.execute("BEGIN")
-        self._store.db.executemany("UPDATE wanted SET verdict = ? WHERE key = ?", verdicts)
-        self._store.db.execute("COMMIT")
+        self._store.many("UPDATE wanted SET verdict = ? WHERE key = ?", verdicts)
         verdicts.clear()
 
     def _walk(self, or_also: str) -> Iterator[tuple[str, int, str, str, str, list[_Copy]]]:
@@ -245,7 +240,7 @@ class Planner:
             self._plan.unconfirmed += 1
             self._fail(row, key, None, "", UNCONFIRMED)
         else:
-            self._ops.append((self._round, "add", key, None, row, _dump(contact), ""))
+            self._ops.append(("add", key, None, row, _dump(contact), ""))
             self._flush_if_full()
 
     def _rewrite(
@@ -271,10 +266,10 @@ class Planner:
         whole = {self._fields.key: copy.raw, **merged, **changed}
         update = {self._fields.key: copy.raw, **changed} if self._facts.modify_merges else whole
         if is_text_safe(update):
-            self._ops.append((self._round, "update", key, copy.id, row, _dump(update), shown))
+            self._ops.append(("update", key, copy.id, row, _dump(update), shown))
         elif self._options.unsafe_values == "replace" and alone:
             anew = {name: value for name, value in whole.items() if value}
-            self._ops.append((self._round, "replace", key, copy.id, row, _dump(anew), shown))
+            self._ops.append(("replace", key, copy.id, row, _dump(anew), shown))
         elif self._round > 1:
             self._fail(
                 row, key, copy.id, shown, "it differs, and holds a comma or a colon that modifycontact cannot carry"
@@ -303,7 +298,7 @@ class Planner:
         elif self._tried and why != "extra" and not self._seen_first(record_id):
             self._fail(row, key, record_id, "", APPEARED)
         else:
-            self._ops.append((self._round, "delete", key, record_id, row, None, why))
+            self._ops.append(("delete", key, record_id, row, None, why))
             self._flush_if_full()
 
     def _seen_first(self, record_id: str) -> bool:
@@ -314,12 +309,12 @@ class Planner:
     ) -> None:
         """Note a difference that may not be written; ``waits``: it may still vanish while the group settles."""
         self._plan.awaited += waits
-        self._failures.append((row, key, record_id, names, reason, waits))
+        self._failures.append((row, key, record_id, names, reason))
         self._flush_if_full()
 
     # --- contacts that are not wanted, or are there more than once ---
 
-    def _surplus_contacts(self, read: GroupRead) -> None:
+    def _surplus_contacts(self) -> None:
         for key, record_id in self._contacts("EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key)"):
             self._delete(key, record_id, None, "suppressed")
         mirror = self._options.mode == "mirror"
@@ -411,7 +406,7 @@ class Planner:
         self._store.insert("failures", self._failures)
         self._failures.clear()
 
-    def _count(self, read: GroupRead) -> None:
+    def _count(self) -> None:
         plan = self._plan
         for kind, why, number in self._store.db.execute(
             "SELECT kind, CASE kind WHEN 'delete' THEN why END, count(*) FROM ops WHERE state = 'planned' GROUP BY 1, 2"
@@ -424,7 +419,6 @@ class Planner:
                 plan.replaces = number
             else:
                 plan.deletes[why] = number
-        plan.failures = int(self._store.one("SELECT count(*) FROM failures"))
         digest = hashlib.blake2b(digest_size=16)
         for line in self._store.db.execute(
             "SELECT kind, key, id, contact FROM ops WHERE state = 'planned' ORDER BY kind, key, id"

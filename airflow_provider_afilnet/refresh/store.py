@@ -23,11 +23,11 @@ CREATE TABLE suppressed (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE actual (n INTEGER PRIMARY KEY, id TEXT, raw TEXT, key TEXT, vals TEXT);
 CREATE TABLE first_seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE ops (
-    n INTEGER PRIMARY KEY, round INTEGER, kind TEXT, key TEXT, id TEXT, row INTEGER, contact TEXT, why TEXT,
+    n INTEGER PRIMARY KEY, kind TEXT, key TEXT, id TEXT, row INTEGER, contact TEXT, why TEXT,
     state TEXT DEFAULT 'planned', code TEXT
 );
 CREATE INDEX ops_by_key ON ops (key, kind);
-CREATE TABLE failures (row INTEGER, key TEXT, id TEXT, field TEXT, reason TEXT, waits INTEGER);
+CREATE TABLE failures (row INTEGER, key TEXT, id TEXT, field TEXT, reason TEXT);
 """
 
 
@@ -78,21 +78,25 @@ class Store:
         found = self.db.execute(sql, args).fetchone()
         return None if found is None else found[0]
 
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Carry out a statement for many rows as one transaction."""
+        self.db.execute("BEGIN")
+        self.db.executemany(sql, rows)
+        self.db.execute("COMMIT")
+
     def insert(self, table_and_columns: str, rows: Iterable[Sequence[Any]], *, on_conflict: str = "") -> None:
         """Insert many rows as one transaction."""
         rows = list(rows)
         if not rows:
             return
         marks = ", ".join("?" * len(rows[0]))
-        self.db.execute("BEGIN")
-        self.db.executemany(f"INSERT {on_conflict} INTO {table_and_columns} VALUES ({marks})", rows)
-        self.db.execute("COMMIT")
+        self.many(f"INSERT {on_conflict} INTO {table_and_columns} VALUES ({marks})", rows)
 
     # --- planned writes ---
 
-    def add_ops(self, ops: Iterable[tuple[int, str, str, str | None, int | None, str | None, str]]) -> None:
-        """Plan writes: round, kind, key, id, row, contact as JSON, why."""
-        self.insert("ops (round, kind, key, id, row, contact, why)", ops)
+    def add_ops(self, ops: Iterable[tuple[str, str, str | None, int | None, str | None, str]]) -> None:
+        """Plan writes: kind, key, id, row, contact as JSON, why."""
+        self.insert("ops (kind, key, id, row, contact, why)", ops)
 
     def ops(self, kind: str, state: str = "planned") -> Iterator[Op]:
         """Writes of one kind in one state, in order, read page by page so that states may change meanwhile."""
@@ -128,4 +132,4 @@ class Store:
 
     def mark(self, ops: Iterable[Op], state: str, code: str | None = None) -> None:
         """Record what became of writes."""
-        self.db.executemany("UPDATE ops SET state = ?, code = ? WHERE n = ?", [(state, code, op.n) for op in ops])
+        self.many("UPDATE ops SET state = ?, code = ? WHERE n = ?", [(state, code, op.n) for op in ops])

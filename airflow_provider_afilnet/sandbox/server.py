@@ -70,7 +70,6 @@ class Sandbox:
         self.password = password
         self.host = host
         self.port = port
-        self._path = path
         self._state = State(Store(path), dialect or Dialect())
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

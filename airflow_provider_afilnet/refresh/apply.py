@@ -30,6 +30,7 @@ from airflow_provider_afilnet.api.styles import GET_LIMIT, put_on_wire
 from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetStoppedError
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.pace import LONGEST_PAUSE, Pace, StopFlag
+from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.report import ReportFolder
 from airflow_provider_afilnet.refresh.store import Op, Store
 
@@ -77,6 +78,7 @@ class Applier:
         pace: Pace,
         stop: StopFlag,
         report: ReportFolder,
+        progress: Progress,
     ) -> None:
         self._client = client
         self._group_id = group_id
@@ -85,12 +87,12 @@ class Applier:
         self._pace = pace
         self._stop = stop
         self._report = report
+        self._progress = progress
         self._batch_size = options.batch_size
         self._fatal: BaseException | None = None
         self._unclear_in_a_row = 0
         self.added = 0
         self.deleted = 0
-        self.done = 0
 
     async def create_columns(self, names: Iterable[str]) -> None:
         """Add columns to the group; an unclear answer is settled by looking at the columns."""
@@ -317,7 +319,7 @@ class Applier:
     def _record(self, ops: list[Op], outcome: Outcome) -> None:
         self._store.mark(ops, outcome.state, outcome.code)
         self._report.note(ops, outcome.state, outcome.code)
-        self.done += len(ops)
+        self._progress.done += len(ops)
         self._unclear_in_a_row = self._unclear_in_a_row + 1 if outcome.state in ("unknown", "unsent") else 0
         if self._unclear_in_a_row >= _BROKEN:
             self._fatal = self._fatal or AfilnetIncompleteError(

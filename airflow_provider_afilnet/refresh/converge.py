@@ -7,11 +7,10 @@ checked before anything is changed by them, and nothing that was acknowledged is
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from airflow_provider_afilnet.api.answers import read_contact
@@ -26,6 +25,7 @@ from airflow_provider_afilnet.refresh.normalise import KeyReader
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.pace import Pace
 from airflow_provider_afilnet.refresh.plan import Plan, Planner
+from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.report import ReportFolder
 from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts
 from airflow_provider_afilnet.refresh.store import Store
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 MAX_ROUNDS: Final = 3
 _PROBE_TIMES: Final = 3
 _LOOKS: Final = 3
-_PROGRESS_SECONDS: Final = 10.0
 
 
 class Converger:
@@ -53,6 +52,8 @@ class Converger:
         applier: Applier,
         pace: Pace,
         report: ReportFolder,
+        progress: Progress,
+        check: Callable[[], None],
     ) -> None:
         self._client = client
         self._group_id = group_id
@@ -64,8 +65,10 @@ class Converger:
         self._applier = applier
         self._pace = pace
         self._report = report
+        self._progress = progress
+        self._check = check
         withhold = bool(source.unreadable_keys) and not options.delete_despite_rejects
-        self._planner = Planner(store, fields, options, client.settings.facts, withhold=withhold)
+        self._planner = Planner(store, fields, options, client.settings.facts, check, withhold=withhold)
         self._read = GroupRead(0, 0, True, True, 0.0)
         self._first_size = 0
         self._bulk_proven = False
@@ -101,8 +104,8 @@ class Converger:
             return plan
         while plan.writes and self.rounds < MAX_ROUNDS:
             self.rounds += 1
-            async with _Progress(self._applier, self._pace, plan, self._group_id):
-                await self._apply(plan)
+            self._progress.begin_round(plan.writes)
+            await self._apply(plan)
             if not self._options.verify and self._all_acknowledged():
                 return Plan()
             plan = await self._settled()
@@ -113,7 +116,7 @@ class Converger:
         return plan
 
     def _first_plan(self) -> Plan:
-        unreadable = find_keys(self._store, self._keys)
+        unreadable = find_keys(self._store, self._keys, self._check)
         check_read(self._read, unreadable, self._fields, self._options)
         if unreadable:
             log.warning(
@@ -141,7 +144,7 @@ class Converger:
         """Read the whole group, again in place while errors pass."""
 
         async def once() -> GroupRead:
-            return await read_group(self._client, self._group_id, self._store, self._fields, self._keys)
+            return await read_group(self._client, self._group_id, self._store, self._fields, self._keys, self._progress)
 
         return await self._pace.patiently(once, lambda error: error.retryable)
 
@@ -150,7 +153,7 @@ class Converger:
         if self._store.one("SELECT 1 FROM first_seen LIMIT 1") is None and self._first_size:
             self._store.db.execute("INSERT OR IGNORE INTO first_seen SELECT id FROM actual WHERE id IS NOT NULL")
         read = await self._read_group()
-        find_keys(self._store, self._keys)
+        find_keys(self._store, self._keys, self._check)
         return read
 
     async def _settled(self) -> Plan:
@@ -335,35 +338,3 @@ class Converger:
             "INSERT INTO failures SELECT row, key, id, why, ? FROM ops WHERE state = 'planned'",
             (f"not done after {self.rounds} rounds",),
         )
-
-
-class _Progress:
-    """One line every ten seconds while a round is written."""
-
-    def __init__(self, applier: Applier, pace: Pace, plan: Plan, group_id: str) -> None:
-        self._applier = applier
-        self._pace = pace
-        self._total = plan.writes
-        self._group_id = group_id
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._talk())
-
-    async def __aexit__(self, *error: object) -> None:
-        self._task.cancel()
-
-    async def _talk(self) -> None:
-        started, done_before, calls_before = time.monotonic(), self._applier.done, self._pace.calls
-        while True:
-            await asyncio.sleep(_PROGRESS_SECONDS)
-            passed = time.monotonic() - started
-            done = self._applier.done - done_before
-            left = f"{(self._total - done) * passed / done:.0f} s left" if done else "no estimate yet"
-            log.info(
-                "Refresh of group %s: %s of %s writes done, %.1f calls/s, %s.",
-                self._group_id,
-                done,
-                self._total,
-                (self._pace.calls - calls_before) / passed,
-                left,
-            )

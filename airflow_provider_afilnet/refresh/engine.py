@@ -21,6 +21,7 @@ from airflow_provider_afilnet.refresh.loop_thread import LoopThread
 from airflow_provider_afilnet.refresh.normalise import KeyReader
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.pace import Pace, StopFlag
+from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.report import RefreshResult, ReportFolder
 from airflow_provider_afilnet.refresh.rows import RowSource
 from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts, Spooler, read_suppressed
@@ -88,6 +89,7 @@ class _Run:
         self._started = time.monotonic()
         self._store = Store()
         self._pace = Pace(settings.max_requests_per_second, stop)
+        self._progress = Progress(group_id, self._pace)
         self._source = SourceCounts()
         self._converger: Converger | None = None
 
@@ -119,14 +121,16 @@ class _Run:
 
     def _converge(self, rows: RowSource, suppress: Callable[[], Iterable[object]] | None, report: ReportFolder) -> None:
         client = AsyncAfilnetClient(self._settings)
-        applier = Applier(client, self._group_id, self._store, self._options, self._pace, self._stop, report)
-        with LoopThread(self._stop) as loop:
+        applier = Applier(
+            client, self._group_id, self._store, self._options, self._pace, self._stop, report, self._progress
+        )
+        with LoopThread(self._stop, self._progress.tick) as loop:
             loop.run(client.__aenter__())
             try:
                 columns = loop.run(applier.read("getgroupcolumns", idgroup=self._group_id))
                 fields = GroupFields(read_columns(columns), self._options.key_field)
                 keys = KeyReader(fields.kind, self._options.default_region, self._options.bare_numbers)
-                spooler = Spooler(self._store, fields, keys, self._options, self._stop.check)
+                spooler = Spooler(self._store, fields, keys, self._options, self._step)
                 self._source = spooler.counts
                 spooler.spool(rows)
                 check_rejects(self._source.rejected, self._source.rows, self._options)
@@ -141,14 +145,22 @@ class _Run:
                     applier,
                     self._pace,
                     report,
+                    self._progress,
+                    self._stop.check,
                 )
                 loop.run(converger.first_read())
                 if suppress is not None:
-                    read_suppressed(self._store, keys, suppress, self._options, self._stop.check)
+                    read_suppressed(self._store, keys, suppress, self._options, self._step)
                 self._converger = converger
                 loop.run(converger.run())
             finally:
                 loop.run(client.__aexit__(None, None, None))
+
+    def _step(self) -> None:
+        """Between two rows of the source or of the opt-outs."""
+        self._stop.check()
+        self._progress.rows = self._source.rows
+        self._progress.tick()
 
     def _fail_unacknowledged(self) -> None:
         """After an error: what was planned and not acknowledged counts as failed."""
@@ -160,13 +172,14 @@ class _Run:
 
     def _judge(self, result: RefreshResult) -> None:
         """Red if anything differs, or if the counts do not add up."""
-        differing = int(self._store.one("SELECT count(*) FROM failures"))
-        if differing and not self._options.dry_run:
-            raise self._incomplete(result, differing)
+        lines = self._differences()
+        if lines and not self._options.dry_run:
+            raise self._incomplete(result, lines)
         if not result.adds_up:
             raise AfilnetIncompleteError(f"The counts do not add up, which is a fault of this package: {result}.")
 
-    def _incomplete(self, result: RefreshResult, differing: int) -> AfilnetIncompleteError:
+    def _differences(self) -> list[str]:
+        """Log whom the run leaves, or in a dry run would leave, different from what is wanted, by masked keys."""
         found = self._store.db.execute(
             "SELECT row, key, id, field, reason FROM failures ORDER BY row IS NULL, row LIMIT ?", (_NAMED,)
         ).fetchall()
@@ -175,8 +188,13 @@ class _Run:
             f"{f' {field}' if field else ''}: {reason}"
             for row, key, record_id, field, reason in found
         ]
+        level, says = (logging.WARNING, "would differ") if self._options.dry_run else (logging.ERROR, "differs")
         for line in lines:
-            log.error("Group %s differs: %s", self._group_id, line)
+            log.log(level, "Group %s %s: %s", self._group_id, says, line)
+        return lines
+
+    def _incomplete(self, result: RefreshResult, lines: list[str]) -> AfilnetIncompleteError:
+        differing = int(self._store.one("SELECT count(*) FROM failures"))
         marks = ", ".join("?" * len(_PASSING))
         permanent = self._store.one(
             f"SELECT 1 FROM failures WHERE reason NOT IN ({marks}) AND reason NOT LIKE 'not done after%' LIMIT 1",

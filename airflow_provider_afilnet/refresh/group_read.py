@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from airflow_provider_afilnet.api.answers import ContactRecord
 from airflow_provider_afilnet.api.client import AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import AfilnetUnprovenReadError, AfilnetUnreadableAnswerError
 from airflow_provider_afilnet.refresh.normalise import KeyReader, RejectError
+from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.source import GroupFields
 from airflow_provider_afilnet.refresh.store import Store
 
@@ -33,7 +35,7 @@ class GroupRead:
 
 
 async def read_group(
-    client: AsyncAfilnetClient, group_id: str, store: Store, fields: GroupFields, keys: KeyReader
+    client: AsyncAfilnetClient, group_id: str, store: Store, fields: GroupFields, keys: KeyReader, progress: Progress
 ) -> GroupRead:
     """Stream the group into the table ``actual``, replacing what is there; :func:`find_keys` comes next.
 
@@ -49,6 +51,7 @@ async def read_group(
         async for batch in client.contacts(group_id):
             rows = [_row(record, places, fields, keys) for record in batch]
             count += len(rows)
+            progress.contacts = count
             with_id += sum(row[0] is not None for row in rows)
             digest = (digest + sum(map(hash, rows))) & 0xFFFFFFFFFFFFFFFF
             store.insert("actual (id, raw, key, vals)", rows)
@@ -85,14 +88,16 @@ def _row(
     return record.id, raw, keys.match_form(raw), json.dumps(values, ensure_ascii=False)
 
 
-def find_keys(store: Store, keys: KeyReader) -> int:
+def find_keys(store: Store, keys: KeyReader, check: Callable[[], None]) -> int:
     """Normalise the stored keys that no wanted or suppressed key equals as it stands; unreadable ones become null.
 
+    :param check: called for each page of contacts; raises if the run was told to stop.
     :return: how many contacts have a key that cannot be read.
     """
     unreadable = last = 0
     store.db.execute("CREATE INDEX IF NOT EXISTS actual_by_key ON actual (key)")
     while True:
+        check()
         page = store.db.execute(
             "SELECT n, raw, key FROM actual a WHERE n > ? AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
             "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) ORDER BY n LIMIT ?",

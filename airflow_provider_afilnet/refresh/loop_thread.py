@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self, TypeVar
 
 from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
@@ -17,12 +17,18 @@ T = TypeVar("T")
 _GRACE: Final = 2.5
 """Seconds that calls under way have to end after a stop, before they are cut off."""
 
+_LAST_WORK: Final = 30.0
+
 
 class LoopThread:
-    """Runs coroutines for the main thread, which waits in short steps so that signal handlers get their turn."""
+    """Runs coroutines for the main thread, which waits in short steps so that signal handlers get their turn.
 
-    def __init__(self, stop: StopFlag) -> None:
+    :param tick: called in each of these steps, in the main thread.
+    """
+
+    def __init__(self, stop: StopFlag, tick: Callable[[], None]) -> None:
         self._stop = stop
+        self._tick = tick
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="afilnet-refresh", daemon=True)
 
@@ -52,6 +58,7 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(whole(), self._loop)
         try:
             while not ended.wait(0.1):
+                self._tick()
                 if self._stop.is_set():
                     self._wind_down(future, ended)
                     break
@@ -74,4 +81,5 @@ class LoopThread:
             ended.wait(0.1)
         if not ended.is_set():
             future.cancel()
-            ended.wait(0.5)
+            # Work that cannot be cut off, such as a page of the plan or an upload, uses what the caller is to close.
+            ended.wait(_LAST_WORK)

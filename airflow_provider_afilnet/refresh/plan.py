@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -71,16 +71,25 @@ class _Copy(NamedTuple):
 class Planner:
     """Plans the rounds of one run over one store.
 
+    :param check: called for each page of rows or contacts; raises if the run was told to stop.
     :param withhold: a row's key was unreadable, so that ``mirror`` may not delete what the source seems to lack.
     """
 
     def __init__(
-        self, store: Store, fields: GroupFields, options: RefreshOptions, facts: ApiFacts, *, withhold: bool
+        self,
+        store: Store,
+        fields: GroupFields,
+        options: RefreshOptions,
+        facts: ApiFacts,
+        check: Callable[[], None],
+        *,
+        withhold: bool,
     ) -> None:
         self._store = store
         self._fields = fields
         self._options = options
         self._facts = facts
+        self._check = check
         self._withhold = withhold
         self._ops: list[tuple[str, str, str | None, int | None, str | None, str]] = []
         self._failures: list[tuple[int | None, str, str | None, str, str]] = []
@@ -143,6 +152,7 @@ class Planner:
         """Rows with all their contacts, in the order of keys, a page at a time."""
         last = ""
         while True:
+            self._check()
             keys = self._store.db.execute(
                 "SELECT DISTINCT w.key, w.row, w.sent, w.vals, w.verdict FROM wanted w "
                 "LEFT JOIN actual a ON a.key = w.key WHERE w.key > ? AND w.verdict <> 'suppressed' "
@@ -338,6 +348,7 @@ class Planner:
         """Contacts with a readable key that meet a condition, page by page."""
         last = 0
         while True:
+            self._check()
             page = self._store.db.execute(
                 f"SELECT n, key, id FROM actual a WHERE n > ? AND key IS NOT NULL AND {condition} ORDER BY n LIMIT ?",
                 (last, _PAGE),

@@ -133,6 +133,7 @@ class _Run:
                 spooler = Spooler(self._store, fields, keys, self._options, self._step)
                 self._source = spooler.counts
                 spooler.spool(rows)
+                self._progress.rows = self._source.rows
                 check_rejects(self._source.rejected, self._source.rows, self._options)
                 converger = Converger(
                     client,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from refresh_world import World, bag, people, person, phone
 
+from airflow_provider_afilnet.refresh.engine import Refresh
 from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
 from airflow_provider_afilnet.refresh.rows import DictRows, TableRows
 
@@ -194,3 +195,27 @@ def test_a_second_interrupt_does_not_lose_the_first(world: World, alarm: Any) ->
     with pytest.raises(_TaskTimeout):
         refresh.run(DictRows(rows))
     assert time.monotonic() - start < 0.5 + AT_MOST
+
+
+def _stop_when_all_was_read(world: World, refresh: Refresh, reads: int) -> list[float]:
+    told: list[float] = []
+
+    def stop() -> None:
+        _wait_for(world, "getcontacts", reads)
+        time.sleep(0.6)
+        told.append(time.monotonic())
+        refresh.stop()
+
+    threading.Thread(target=stop, daemon=True).start()
+    return told
+
+
+def test_stopped_while_keys_are_read_and_the_plan_is_made(world: World) -> None:
+    """Nothing waits for the server then: 150,000 national numbers, each parsed, take longer than the stop may."""
+    world.make([{"mobile": f"6{n:08d}", "name": "x"} for n in range(150000)])
+    refresh = world.refresh(mode="mirror", max_deletes=1.0, default_region="ES", bare_numbers="national")
+    told = _stop_when_all_was_read(world, refresh, 1)
+    with pytest.raises(AfilnetStoppedError):
+        refresh.run(DictRows(people(1)))
+    assert time.monotonic() - told[0] < AT_MOST
+    assert world.sandbox.writes == 0

@@ -165,6 +165,21 @@ def test_a_dry_run_writes_nothing_and_foretells_the_real_run(world: World, mode:
     assert after.plan_digest != real.plan_digest
 
 
+def test_a_dry_run_names_whom_the_real_run_would_leave_different(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.make(people(*range(5)))
+    rows = table([*people(*range(3)), {**person(9), "mobile": "?"}])
+    how = {"mode": "mirror", "invalid_rows": "reject", "max_rejected": 1}
+    dry = world.run(rows, dry_run=True, **how)
+    assert dry.deleted == 0
+    named = [record.getMessage() for record in caplog.records if "would differ" in record.getMessage()]
+    assert len(named) == 2
+    assert all("a rejected row with an unreadable key might be it" in line for line in named)
+    rows = table([*people(*range(3)), {**person(9), "mobile": "?"}])
+    assert "differs in 2 contacts" in world.ends(rows, **how).message
+
+
 def test_a_dry_run_trips_the_same_guardrails(world: World) -> None:
     world.make(people(*range(30)))
     assert "max_deletes" in world.refused(people(1), mode="mirror", dry_run=True)

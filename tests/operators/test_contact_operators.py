@@ -198,7 +198,7 @@ def test_a_folder_that_does_not_exist_is_made(run_task: Run, group: str, tmp_pat
     assert target.exists()
 
 
-@pytest.mark.parametrize("path", ["foo://bucket/out.csv", "s3://bucket/out.csv"])
+@pytest.mark.parametrize("path", ["foo://bucket/out.csv", "gs://bucket/out.csv"])
 def test_a_storage_that_is_not_installed_is_named(run_task: Run, sandbox: Sandbox, group: str, path: str) -> None:
     result = run_task(AfilnetGetContactsOperator(task_id="t", group_id=group, output_path=path, retries=3))
     assert result.state == "failed"

@@ -113,7 +113,7 @@ def test_templated_text_is_read(run_task: Run, sandbox: Sandbox, group: str) -> 
         {"contacts": b"people.csv"},
         {"contacts": None},
         {"contacts": "foo://bucket/people.csv"},
-        {"contacts": "s3://bucket/people.csv"},
+        {"contacts": "gs://bucket/people.csv"},
     ],
 )
 def test_wrong_options_end_without_retries_and_write_nothing(
@@ -168,7 +168,7 @@ def test_an_option_that_loses_its_value_stops_the_run(
         (b"people.csv", "not bytes"),
         ({"mobile": "1"}, "not dict"),
         ("foo://bucket/people.csv", "storage that cannot be used here"),
-        ("s3://bucket/people.csv", "provider package"),
+        ("gs://bucket/people.csv", "provider package"),
     ],
 )
 def test_what_is_no_source_is_named(run_task: Run, group: str, contacts: Any, says: str) -> None:

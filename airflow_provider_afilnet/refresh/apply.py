@@ -102,9 +102,14 @@ class Applier:
             try:
                 await self._client.call("addcolumntogroup", idgroup=self._group_id, field=name)
             except AfilnetOutcomeUnknownError:
+                self._report.note_column(name, "unknown")
                 columns = read_columns(await self.read("getgroupcolumns", idgroup=self._group_id))
                 if name.lower() not in (column.lower() for column in columns):
                     raise
+            except AfilnetError as error:
+                self._report.note_column(name, "refused" if error.code else "unsent", error.code)
+                raise
+            self._report.note_column(name, "acked")
 
     async def read(self, method: str, **params: object) -> object:
         """One reading call, repeated in place while its errors pass."""

@@ -101,11 +101,13 @@ class Converger:
         if plan.doubles:
             log.warning("%s keys are in the group more than once; all copies are kept equal.", plan.doubles)
         if self._options.dry_run:
+            self._report.note_plan(self._fields.to_create, self._store)
             return plan
         while plan.writes and self.rounds < MAX_ROUNDS:
             self.rounds += 1
             self._progress.begin_round(plan.writes)
             await self._apply(plan)
+            self._report.keep_journal()
             if not self._options.verify and self._all_acknowledged():
                 return Plan()
             plan = await self._settled()
@@ -321,13 +323,19 @@ class Converger:
         )
 
     def _contacts_to_touch(self) -> Iterator[dict[str, str]]:
-        """Whole contacts, as stored, that the planned writes will change or delete."""
+        """Whole contacts, as stored, that the planned writes will change or delete.
+
+        Blank values stand there too, so that a restore can clear what the run fills. Of a key that is there more than
+        once all copies come, the one that survives first, so that a restore which takes the first never gives it
+        the values of another.
+        """
         names = self._fields.others
+        blank = dict.fromkeys(names, "")
         for raw, vals in self._store.db.execute(
-            "SELECT a.raw, a.vals FROM ops o JOIN actual a ON a.id = o.id WHERE o.state = 'planned' ORDER BY o.n"
+            "SELECT raw, vals FROM actual WHERE key IN (SELECT key FROM ops WHERE state = 'planned' AND id IS NOT NULL)"
+            " ORDER BY length(id), id"
         ):
-            stored = dict(zip(names, json.loads(vals), strict=False))
-            yield {self._fields.key: raw, **{name: value for name, value in stored.items() if value}}
+            yield {self._fields.key: raw, **blank, **dict(zip(names, json.loads(vals), strict=False))}
 
     def _all_acknowledged(self) -> bool:
         return self._store.one("SELECT 1 FROM ops WHERE state <> 'acked' LIMIT 1") is None

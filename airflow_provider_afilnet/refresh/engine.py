@@ -116,8 +116,10 @@ class _Run:
                     error.result = result
             raise
         finally:
-            report.finish(self._store, result, problem)
-            self._store.close()
+            try:
+                report.finish(self._store, result, problem)
+            finally:
+                self._store.close()
 
     def _converge(self, rows: RowSource, suppress: Callable[[], Iterable[object]] | None, report: ReportFolder) -> None:
         client = AsyncAfilnetClient(self._settings)

@@ -1,19 +1,39 @@
 """What a refresh tells: counts for XCom, and a folder of files that the user asked for.
 
-The folder may be any path object with ``/``, ``mkdir`` and ``open``: a local path, or an object storage's. It is the
-only place where people are written down.
+The folder may be a local path, or a path object of ``universal_pathlib`` on any storage. It is the only place where
+people are written down.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import Any, Final
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
+from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError
+from airflow_provider_afilnet.refresh.report_file import (
+    ReportFile,
+    ReportStorageError,
+    make_folder,
+    open_report_file,
+)
 from airflow_provider_afilnet.refresh.store import Op, Store
+
+log = logging.getLogger(__name__)
+
+_KINDS: Final = ("add", "update", "replace", "delete")
+
+
+class AfilnetReportError(AfilnetRefreshError):
+    """A file of the report cannot be written. The next run reads the group and carries on."""
+
+    default_retryable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +96,31 @@ class RefreshResult:
 
 
 class ReportFolder:
-    """Writes the files of a report; does nothing if no folder was asked for.
+    """Writes the files of a report; does nothing if no folder was asked for. One method runs at a time.
 
     :param folder: path object, or ``None``.
-    :raises AfilnetConfigurationError: if the folder cannot be made or written to; nothing was written to the group.
+    :raises AfilnetConfigurationError: if files there cannot be read and written; nothing was written to the group.
     """
 
     def __init__(self, folder: Any) -> None:
         self._folder = folder
-        self._journal: IO[str] | None = None
+        # After a stop the main thread may come to the end while the loop's thread still waits for the storage.
+        self._lock = threading.Lock()
+        self._journal: ReportFile | None = None
+        self._backup: ReportFile | None = None
         if folder is None:
             return
         try:
-            # The files hold people: a new local folder is its owner's alone.
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._journal = (folder / "journal.jsonl").open("a", encoding="utf-8")
-        except (OSError, ValueError, ImportError) as error:
+            make_folder(folder)
+            self._journal = open_report_file(folder / "journal.jsonl")
+            # Also tells whoever looks after a kill that this run did not come to its end.
+            self._write_report({"status": "running"})
+        except ReportStorageError as error:
+            self._close()
             raise AfilnetConfigurationError(
-                f"The report_path cannot be written to ({type(error).__name__}); give a folder that this worker may "
-                "write. Nothing was written to the group."
-            ) from error
+                f"The report_path cannot be used ({error}); give a folder where this worker may read and write files. "
+                "Nothing was written to the group."
+            ) from None
 
     def __bool__(self) -> bool:
         return self._folder is not None
@@ -104,47 +129,140 @@ class ReportFolder:
         return str(self._folder)
 
     def back_up(self, contacts: Iterable[Mapping[str, str]]) -> None:
-        """Append whole contacts as they are stored; the file is closed, and so kept, before they are touched."""
+        """Append whole contacts as they are stored; when this returns, the backup is safe and they may be touched.
+
+        :raises AfilnetReportError: if it is not.
+        """
         if self._folder is None:
             return
-        with (self._folder / "backup.jsonl").open("a", encoding="utf-8") as file:
-            for contact in contacts:
-                file.write(json.dumps(contact, ensure_ascii=False) + "\n")
+        with self._lock, _ending_the_run():
+            if self._backup is None:
+                self._backup = open_report_file(self._folder / "backup.jsonl")
+            self._backup.append(map(_line, contacts))
+            self._backup.keep()
 
-    def note(self, ops: Iterable[Op], outcome: str, code: str | None) -> None:
-        """Append what became of writes to the journal, at once."""
-        if self._journal is None:
+    def note(self, ops: Iterable[Op], outcome: str, code: str | None = None) -> None:
+        """Append what became of writes to the journal: at once on a local disk, later on other storages.
+
+        :raises AfilnetReportError: if they cannot be noted.
+        """
+        self._note(({"operation": op.kind, "key": op.key, "id": op.id} for op in ops), outcome, code)
+
+    def note_column(self, name: str, outcome: str, code: str | None = None) -> None:
+        """Append what became of the creation of a column to the journal.
+
+        :raises AfilnetReportError: if it cannot be noted.
+        """
+        self._note([{"operation": "create_column", "key": None, "id": None, "field": name}], outcome, code)
+
+    def note_plan(self, columns: Iterable[str], store: Store) -> None:
+        """Append what a dry run would write to the journal, in the order in which it would."""
+        if self._folder is None:
             return
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        for op in ops:
-            line = {"time": now, "operation": op.kind, "key": op.key, "id": op.id, "outcome": outcome, "code": code}
-            self._journal.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._journal.flush()
+        for name in columns:
+            self.note_column(name, "planned")
+        for kind in _KINDS:
+            self.note(store.ops(kind), "planned")
+
+    def keep_journal(self) -> None:
+        """Make sure of what was noted so far.
+
+        :raises AfilnetReportError: if that cannot be done.
+        """
+        with self._lock, _ending_the_run():
+            if self._journal is not None:
+                self._journal.keep()
 
     def finish(self, store: Store, result: RefreshResult | None, error: BaseException | None) -> None:
-        """Write the rejects and the counts, and end the journal."""
+        """Write the rejects, the end of the journal, and at last the counts.
+
+        Where that fails, a run that ended with an error keeps that error, with a note. A run that was green is not,
+        since who asked for a report would take it that there is one.
+
+        :raises AfilnetReportError: if the run was green and a file cannot be written; it carries the counts.
+        """
         if self._folder is None:
             return
+        with self._lock:
+            try:
+                self._write_rest(store, result, error)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the error of the run goes first
+                why = str(failure) if isinstance(failure, ReportStorageError) else type(failure).__name__
+                if error is not None:
+                    said = f"The report in the report_path is not complete ({why})."
+                    log.error("%s", said)
+                    error.add_note(said)
+                    return
+                raised = AfilnetReportError(
+                    f"The refresh itself ended well, but its report did not: the report_path cannot be written to "
+                    f"({why}). The next run repeats nothing in the group and reports anew. Counts: {result}."
+                )
+                raised.result = result
+                raise raised from None
+            finally:
+                self._close()
+
+    def _write_rest(self, store: Store, result: RefreshResult | None, error: BaseException | None) -> None:
+        self._write_anew("rejects.jsonl", map(_line, _rejects(store)))
         if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-        # Half of a surrogate pair, one of the reasons to be in there, is written as JSON escapes it.
-        with (self._folder / "rejects.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as file:
-            for row, field, reason, data in store.db.execute(
-                "SELECT row, field, reason, data FROM rejects ORDER BY row"
-            ):
-                line = {"row": row, "outcome": "rejected", "field": field, "reason": reason, "source": json.loads(data)}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            for row, key, record_id, field, reason in store.db.execute(
-                "SELECT row, key, id, field, reason FROM failures ORDER BY row, key"
-            ):
-                line = {"row": row, "outcome": "failed", "field": field, "reason": reason, "key": key, "id": record_id}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        report = {
-            "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "status": "success" if error is None else "failed",
-            "error": None if error is None else f"{type(error).__name__}: {error}",
-            "result": None if result is None else result.as_dict(),
-        }
-        with (self._folder / "report.json").open("w", encoding="utf-8") as file:
-            file.write(json.dumps(report, indent=2) + "\n")
+            self._journal.keep()
+        self._write_report(
+            {
+                "status": "success" if error is None else "failed",
+                "error": None if error is None else f"{type(error).__name__}: {error}",
+                "result": None if result is None else result.as_dict(),
+            }
+        )
+
+    def _write_report(self, what: Mapping[str, Any]) -> None:
+        when = "started" if what["status"] == "running" else "finished"
+        report = {when: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **what}
+        self._write_anew("report.json", [json.dumps(report, indent=2).encode() + b"\n"])
+
+    def _write_anew(self, name: str, lines: Iterable[bytes]) -> None:
+        file = open_report_file(self._folder / name, anew=True)
+        try:
+            file.append(lines)
+            file.keep()
+        finally:
+            file.close()
+
+    def _note(self, lines: Iterable[Mapping[str, Any]], outcome: str, code: str | None) -> None:
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        with self._lock, _ending_the_run():
+            if self._journal is not None:
+                self._journal.append(_line({"time": now, **line, "outcome": outcome, "code": code}) for line in lines)
+
+    def _close(self) -> None:
+        for file in (self._journal, self._backup):
+            if file is not None:
+                try:
+                    file.close()
+                except ReportStorageError as error:
+                    log.warning("A file of the report could not be closed (%s).", error)
+        self._journal = self._backup = None
+
+
+@contextmanager
+def _ending_the_run() -> Iterator[None]:
+    try:
+        yield
+    except ReportStorageError as error:
+        raise AfilnetReportError(
+            f"The report_path cannot be written to any more ({error}), so nothing more is written to the group. The "
+            "next run reads the group and carries on."
+        ) from None
+
+
+def _line(what: Mapping[str, Any]) -> bytes:
+    # Half of a surrogate pair, one of the reasons to be among the rejects, is written as JSON escapes it.
+    return json.dumps(what, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _rejects(store: Store) -> Iterator[Mapping[str, Any]]:
+    for row, field, reason, data in store.db.execute("SELECT row, field, reason, data FROM rejects ORDER BY row"):
+        yield {"row": row, "outcome": "rejected", "field": field, "reason": reason, "source": json.loads(data)}
+    for row, key, record_id, field, reason in store.db.execute(
+        "SELECT row, key, id, field, reason FROM failures ORDER BY row, key"
+    ):
+        yield {"row": row, "outcome": "failed", "field": field, "reason": reason, "key": key, "id": record_id}

@@ -112,12 +112,63 @@ def test_an_upsert_of_the_backup_restores_the_group(world: World, tmp_path: Path
     assert world.now() == bag(before)
 
 
-def test_a_dry_run_writes_a_report_and_no_backup(world: World, tmp_path: Path) -> None:
+def writes(journal: list[dict[str, Any]], outcome: str) -> set[tuple[Any, ...]]:
+    """Operation, key and id of what the journal notes with an outcome, or fail if it notes another one."""
+    assert {line["outcome"] for line in journal} <= {outcome}
+    return {(line["operation"], line["key"], line["id"], line.get("field")) for line in journal}
+
+
+def test_a_dry_run_shows_the_plan_that_the_run_carries_out(world: World, tmp_path: Path) -> None:
     world.make(people(*range(10)))
-    result = world.run(_rows(), dry_run=True, report=tmp_path, **HOW)
-    assert not (tmp_path / "backup.jsonl").exists()
-    assert (tmp_path / "journal.jsonl").read_text() == ""
-    assert json.loads((tmp_path / "report.json").read_text())["result"] == result.as_dict()
+    rows = table([{**row, "since": "2026"} for row in _rows()], (*world.columns, "since"))
+    how = {**HOW, "unknown_columns": "create"}
+    planned = world.run(rows, dry_run=True, report=tmp_path / "dry", **how)
+    assert world.sandbox.writes == 0
+    assert not (tmp_path / "dry" / "backup.jsonl").exists()
+    report = json.loads((tmp_path / "dry" / "report.json").read_text())
+    assert (report["status"], report["result"]) == ("success", planned.as_dict())
+    assert report["result"]["dry_run"] is True
+    done = world.run(rows, report=tmp_path / "done", **how)
+    plan = writes(lines(tmp_path / "dry" / "journal.jsonl"), "planned")
+    assert plan == writes(lines(tmp_path / "done" / "journal.jsonl"), "acked")
+    assert {operation for operation, *_ in plan} == {"create_column", "add", "update", "replace", "delete"}
+    assert (planned.plan_digest, planned.added, planned.deleted) == (done.plan_digest, done.added, done.deleted)
+
+
+def test_a_dry_run_lists_what_the_run_would_leave_different(world: World, tmp_path: Path) -> None:
+    """Deletions that are withheld for an unreadable key, and a contact whose own key is unreadable."""
+    world.make([*people(*range(200)), {"mobile": "12", "name": "By hand"}])
+    rows = [*people(*range(195)), {**person(500), "mobile": "5"}]
+    how: dict[str, Any] = {"mode": "mirror", "invalid_rows": "reject", "max_rejected": 1}
+    world.run(rows, dry_run=True, report=tmp_path / "dry", **how)
+    ended = world.ends(rows, report=tmp_path / "done", **how)
+    assert not ended.green
+    dry = lines(tmp_path / "dry" / "rejects.jsonl")
+    assert dry == lines(tmp_path / "done" / "rejects.jsonl")
+    assert [line["outcome"] for line in dry] == ["rejected"] + ["failed"] * 6
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcomes"),
+    [
+        (None, [("acked", None)]),
+        ({"kind": "drop_after"}, [("unknown", None), ("acked", None)]),
+        ({"kind": "error", "code": "INCORRECT_FIELD"}, [("refused", "INCORRECT_FIELD")]),
+    ],
+)
+def test_the_journal_knows_the_columns_that_were_made(
+    world: World, tmp_path: Path, fault: dict[str, Any] | None, outcomes: list[tuple[str, str | None]]
+) -> None:
+    world.make(people(1))
+    if fault is not None:
+        world.sandbox.fail(methods="addcolumntogroup", **fault)
+    ended = world.ends(
+        table([{**person(1), "since": "2026"}], (*world.columns, "since")), unknown_columns="create", report=tmp_path
+    )
+    journal = [line for line in lines(tmp_path / "journal.jsonl") if line["operation"] == "create_column"]
+    assert [(line["outcome"], line["code"]) for line in journal] == outcomes
+    assert {(line["field"], line["key"], line["id"]) for line in journal} == {("since", None, None)}
+    assert ended.green == (outcomes[-1][0] == "acked")
 
 
 def test_a_folder_that_cannot_be_written_stops_the_run(world: World, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class Refresh:
     :param group_id: id of the group.
     :param options: what to do; see :class:`~airflow_provider_afilnet.refresh.options.RefreshOptions`.
     :param report_folder: a path object for the report's files, which hold personal data; ``None`` for none.
+    :param watch: called with the counts many times a second, in the thread of :meth:`run`, for a progress bar.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Refresh:
         options: RefreshOptions | None = None,
         *,
         report_folder: Any = None,
+        watch: Callable[[Progress], None] | None = None,
     ) -> None:
         self._settings = settings
         self._group_id = record_id(group_id, "group_id")
         self._options = options or RefreshOptions()
         self._report_folder = report_folder
+        self._watch = watch
         self._stop = StopFlag()
 
     def stop(self) -> None:
@@ -72,14 +75,21 @@ class Refresh:
         :return: the counts, which add up.
         :raises AfilnetError: with ``retryable`` false where a repeat cannot help; refresh errors carry ``result``.
         """
-        return _Run(self._settings, self._group_id, self._options, self._report_folder, self._stop).run(rows, suppress)
+        run = _Run(self._settings, self._group_id, self._options, self._report_folder, self._stop, self._watch)
+        return run.run(rows, suppress)
 
 
 class _Run:
     """The parts of one run, and the counts at its end."""
 
     def __init__(
-        self, settings: ClientSettings, group_id: str, options: RefreshOptions, report_folder: Any, stop: StopFlag
+        self,
+        settings: ClientSettings,
+        group_id: str,
+        options: RefreshOptions,
+        report_folder: Any,
+        stop: StopFlag,
+        watch: Callable[[Progress], None] | None,
     ) -> None:
         self._settings = settings
         self._group_id = group_id
@@ -89,7 +99,7 @@ class _Run:
         self._started = time.monotonic()
         self._store = Store()
         self._pace = Pace(settings.max_requests_per_second, stop)
-        self._progress = Progress(group_id, self._pace)
+        self._progress = Progress(group_id, self._pace, watch)
         self._source = SourceCounts()
         self._converger: Converger | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from airflow_provider_afilnet.refresh.pace import Pace
@@ -20,11 +21,13 @@ class Progress:
     ``done``: writes of the round under way.
 
     :param pace: counts the calls.
+    :param watch: called with this object at every tick, many times a second; what it shows is its own business.
     """
 
-    def __init__(self, group_id: str, pace: Pace) -> None:
+    def __init__(self, group_id: str, pace: Pace, watch: Callable[[Progress], None] | None = None) -> None:
         self._group_id = group_id
         self._pace = pace
+        self._watch = watch
         self._told_at = time.monotonic()
         self._calls_then = 0
         self._round_began = 0.0
@@ -40,6 +43,8 @@ class Progress:
 
     def tick(self) -> None:
         """Say how far the refresh is, if the last line is ten seconds old. Cheap; called from any loop that lasts."""
+        if self._watch is not None:
+            self._watch(self)
         now = time.monotonic()
         passed = now - self._told_at
         if passed < SECONDS:

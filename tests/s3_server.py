@@ -1,0 +1,62 @@
+"""A real S3 over HTTP on this machine: moto's server, with one bucket in it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+from upath import UPath
+
+KEY, SECRET, REGION = "AKIAREPORTTEST", "Secreto-De-Prueba-S3-9", "us-east-1"
+
+
+class S3Server:
+    """Starts at once. Its state is the process's, so every server has a bucket of its own."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.url = f"http://{host}:{port}"
+        self.client: Any = boto3.client(
+            "s3", endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name=REGION
+        )
+        self.bucket = f"reports-{uuid.uuid4().hex}"
+        self.client.create_bucket(Bucket=self.bucket)
+
+    @property
+    def conn_id(self) -> str:
+        """Airflow keeps storages by connection id, so no other server may have the same."""
+        return self.bucket.replace("-", "_")
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The Airflow connection's fields."""
+        extra = {"endpoint_url": self.url, "region_name": REGION}
+        return {"conn_type": "aws", "login": KEY, "password": SECRET, "extra": extra}
+
+    def folder(self, name: str = "a/report", *, bucket: str | None = None) -> UPath:
+        """A path object as a user without Airflow makes it."""
+        options = {"key": KEY, "secret": SECRET, "endpoint_url": self.url, "client_kwargs": {"region_name": REGION}}
+        return UPath(f"s3://{bucket or self.bucket}/{name}", **options)
+
+    def sizes(self) -> dict[str, int]:
+        """Names of the objects, and their bytes."""
+        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {item["Key"]: item["Size"] for item in found}
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+    def write(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def drop_bucket(self) -> None:
+        for key in self.sizes():
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+        self.client.delete_bucket(Bucket=self.bucket)
+
+    def stop(self) -> None:
+        self._server.stop()

@@ -2,7 +2,10 @@
 
 Contacts are kept as versions with the time they were born and the time they died, so that a long read shows one
 moment although others write meanwhile, and a stale read can show the group as it was some seconds ago. What died is
-forgotten when a database file is opened again.
+forgotten when a database file is opened again, or by ``reset``.
+
+Nothing takes long under the lock, however big a group is, because the sandbox's event loop waits for it too: a deleted
+group leaves its contacts behind, a deleted column its values, which are hidden while they are read.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 FIRST_GROUP_ID = 1000
 """Far from 0 and 1, so that an id is never taken for a position."""
@@ -22,6 +26,7 @@ FIRST_CONTACT_ID = 100_001
 _ALIVE = 2**62
 _MICROSECONDS = 1_000_000
 _PAGE = 1_000
+_ROWS_UNDER_ONE_LOCK = 5_000
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
@@ -34,6 +39,8 @@ CREATE TABLE IF NOT EXISTS contact (
     id INTEGER NOT NULL, idgroup INTEGER NOT NULL, key TEXT NOT NULL, data TEXT NOT NULL,
     born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT {_ALIVE}
 );
+CREATE TABLE IF NOT EXISTS group_size (idgroup INTEGER PRIMARY KEY, size INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS column_deletion (idgroup INTEGER NOT NULL, field TEXT NOT NULL, moment INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS contact_by_id ON contact (idgroup, id);
 CREATE INDEX IF NOT EXISTS contact_by_key ON contact (idgroup, key) WHERE died = {_ALIVE};
 """  # noqa: S608 - constants only
@@ -51,8 +58,7 @@ class Group:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """A contact as it is stored: ``data`` is its values as a JSON object that always holds the key field."""
 
     id: int
@@ -64,6 +70,10 @@ class Contact:
         """Field name to text; a field without a value is not there."""
         parsed: dict[str, str] = json.loads(self.data)
         return parsed
+
+
+class ForgottenError(Exception):
+    """What is being read was forgotten by a ``reset``."""
 
 
 # One encoder for all: json.dumps makes a new one for each call that is not of the default form.
@@ -81,7 +91,13 @@ class Store:
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.executescript(_SCHEMA)
-        self._db.execute("DELETE FROM contact WHERE died < ?", (_ALIVE,))
+        self._db.execute(
+            "DELETE FROM contact WHERE died < ? OR idgroup NOT IN (SELECT id FROM contact_group)", (_ALIVE,)
+        )
+        # Counting a million contacts takes too long for a page.
+        self._db.execute("DELETE FROM group_size")
+        self._db.execute("INSERT INTO group_size SELECT idgroup, COUNT(*) FROM contact GROUP BY idgroup")
+        self._resets = 0
         self._depth = 0
         self._moment = 0
         self._moment = self.now()
@@ -121,6 +137,17 @@ class Store:
             finally:
                 self._depth -= 1
 
+    def reset(self) -> None:
+        """Forget every group and contact; ids begin anew. A read that is under way meets :class:`ForgottenError`."""
+        with self.transaction():
+            self._resets += 1
+            # Without a condition SQLite throws the pages away instead of deleting row by row.
+            for table in ("contact", "contact_group", "group_size", "column_deletion", "counter"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - own names
+            self._db.execute(
+                "INSERT INTO counter VALUES ('group', ?), ('contact', ?)", (FIRST_GROUP_ID, FIRST_CONTACT_ID)
+            )
+
     def _take_ids(self, name: str, count: int) -> range:
         (first,) = self._db.execute(
             "UPDATE counter SET next = next + ? WHERE name = ? RETURNING next - ?", (count, name, count)
@@ -144,11 +171,14 @@ class Store:
             )
             return group_id
 
-    def groups(self, where: str = "TRUE", *arguments: object) -> list[Group]:
-        """All groups by id, or those that the SQL condition ``where`` picks."""
+    def groups(self, *, after: int = 0, limit: int = -1) -> list[Group]:
+        """The groups by id: all, or the first ``limit`` with an id above ``after``."""
+        return self._groups("id > ? ORDER BY id LIMIT ?", after, limit)
+
+    def _groups(self, where: str, *arguments: object) -> list[Group]:
         with self._lock:
             rows = self._db.execute(
-                f"SELECT id, account, name, type, fields, country FROM contact_group WHERE {where} ORDER BY id",  # noqa: S608 - own text
+                f"SELECT id, account, name, type, fields, country FROM contact_group WHERE {where}",  # noqa: S608 - own text
                 arguments,
             ).fetchall()
         return [
@@ -160,13 +190,18 @@ class Store:
         """The group with this id as it came over the wire, or None."""
         if not (group_id.isascii() and group_id.isdigit() and len(group_id) < 18):
             return None
-        return next(iter(self.groups("id = ?", int(group_id))), None)
+        return next(iter(self._groups("id = ?", int(group_id))), None)
+
+    def size(self, group: Group) -> int:
+        """How many contacts the group has."""
+        with self._lock:
+            row = self._db.execute("SELECT size FROM group_size WHERE idgroup = ?", (group.id,)).fetchone()
+        return row[0] if row else 0
 
     def delete_group(self, group: Group) -> None:
-        """Forget the group and its contacts."""
-        with self.transaction() as moment:
+        """Forget the group, and with it its contacts: a group's id is never given again."""
+        with self.transaction():
             self._db.execute("DELETE FROM contact_group WHERE id = ?", (group.id,))
-            self._db.execute("UPDATE contact SET died = ? WHERE idgroup = ? AND died = ?", (moment, group.id, _ALIVE))
 
     def set_country(self, group: Group, country: str) -> None:
         """Remember the country of the group, alpha-3 in capitals."""
@@ -174,33 +209,43 @@ class Store:
             self._db.execute("UPDATE contact_group SET country = ? WHERE id = ?", (country, group.id))
 
     def set_fields(self, group: Group, fields: Sequence[str]) -> None:
-        """Give the group these columns, and take the values of other columns out of its contacts."""
-        lost = set(group.fields) - set(fields)
-        with self.transaction():
+        """Give the group these columns; its contacts lose the values of the others for good."""
+        with self.transaction() as moment:
             self._db.execute("UPDATE contact_group SET fields = ? WHERE id = ?", (_to_json(fields), group.id))
-            if lost:
-                for page in self.contacts(group.id):
-                    kept = [
-                        (contact.id, {name: value for name, value in contact.values.items() if name not in lost})
-                        for contact in page
-                    ]
-                    self.replace_contacts(group, kept)
+            self._db.executemany(
+                "INSERT INTO column_deletion VALUES (?, ?, ?)",
+                ((group.id, field, moment) for field in set(group.fields) - set(fields)),
+            )
+
+    def _deletions(self, group_id: int, moment: int) -> list[tuple[str, int]]:
+        """The columns that the group has lost up to ``moment``, and when. The caller holds the lock."""
+        return self._db.execute(
+            "SELECT field, MAX(moment) FROM column_deletion WHERE idgroup = ? AND moment <= ? GROUP BY field",
+            (group_id, moment),
+        ).fetchall()
 
     # Contacts
 
-    def contacts(self, group_id: int, moment: int | None = None) -> Iterator[list[Contact]]:
-        """The contacts as of ``moment`` (default: now), ordered by id, in pages; writes meanwhile do not show."""
+    def contacts(self, group_id: int, moment: int | None = None, *, after: int = -1) -> Iterator[list[Contact]]:
+        """The contacts with an id above ``after`` as of ``moment`` (default: now), ordered by id, in pages.
+
+        Writes meanwhile do not show.
+        """
         moment = self.now() if moment is None else moment
-        last = -1
+        with self._lock:
+            resets, deletions = self._resets, self._deletions(group_id, moment)
+        last = after
         while True:
             with self._lock:
+                if resets != self._resets:
+                    raise ForgottenError
                 rows = self._db.execute(
-                    "SELECT id, key, data FROM contact WHERE idgroup = ? AND id > ? AND born <= ? AND died > ?"
+                    "SELECT id, key, data, born FROM contact WHERE idgroup = ? AND id > ? AND born <= ? AND died > ?"
                     " ORDER BY id LIMIT ?",
                     (group_id, last, moment, moment, _PAGE),
                 ).fetchall()
             if rows:
-                yield [Contact(*row) for row in rows]
+                yield [_contact(row, deletions) for row in rows] if deletions else [Contact(*row[:3]) for row in rows]
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0]
@@ -211,10 +256,10 @@ class Store:
             return None
         with self._lock:
             row = self._db.execute(
-                "SELECT id, key, data FROM contact WHERE idgroup = ? AND id = ? AND died = ?",
+                "SELECT id, key, data, born FROM contact WHERE idgroup = ? AND id = ? AND died = ?",
                 (group.id, int(contact_id), _ALIVE),
             ).fetchone()
-        return Contact(*row) if row else None
+            return _contact(row, self._deletions(group.id, self.now())) if row else None
 
     def holders(self, group: Group, key: str) -> set[int]:
         """The ids of the contacts with this key: none, one, or several doubles."""
@@ -236,10 +281,21 @@ class Store:
         return {row[0] for row in rows}
 
     def add_contacts(self, group: Group, rows: Sequence[Mapping[str, str]]) -> range:
-        """Store ``rows``, which all have the key field, without any check; answers their new ids in order."""
-        with self.transaction() as moment:
+        """Store ``rows``, which all have the key field, without any other check; answers their new ids in order.
+
+        Thousands of rows go in one transaction; a longer list takes several, and others get their turn in between.
+        """
+        if not all(group.type in row for row in rows):
+            raise ValueError(f"Every contact of group {group.id} needs its key field {group.type}")
+        with self.transaction():
             ids = self._take_ids("contact", len(rows))
-            self._insert(group, zip(ids, rows, strict=True), moment)
+        for start in range(0, len(rows), _ROWS_UNDER_ONE_LOCK):
+            with self.transaction() as moment:
+                part = slice(start, start + _ROWS_UNDER_ONE_LOCK)
+                self._insert(group, zip(ids[part], rows[part], strict=True), moment)
+            if len(rows) > _ROWS_UNDER_ONE_LOCK:
+                # A lock that is taken again at once is never had by anybody else.
+                time.sleep(0.0005)
         return ids
 
     def replace_contacts(self, group: Group, contacts: Sequence[tuple[int, Mapping[str, str]]]) -> None:
@@ -250,9 +306,9 @@ class Store:
 
     def _insert(self, group: Group, contacts: Iterable[tuple[int, Mapping[str, str]]], moment: int) -> None:
         # An empty text is no value, as in a table whose columns are empty by default.
-        self._db.executemany(
+        rows = self._db.executemany(
             "INSERT INTO contact (id, idgroup, key, data, born) VALUES (?, ?, ?, ?, ?)",
-            (
+            [
                 (
                     contact_id,
                     group.id,
@@ -261,13 +317,29 @@ class Store:
                     moment,
                 )
                 for contact_id, values in contacts
-            ),
-        )
+            ],
+        ).rowcount
+        self._grow(group, rows)
 
     def remove_contacts(self, group: Group, contact_ids: Iterable[int]) -> None:
         """Remove the contacts with these ids; those that are not there are passed over."""
         with self.transaction() as moment:
-            self._db.executemany(
+            rows = self._db.executemany(
                 "UPDATE contact SET died = ? WHERE idgroup = ? AND id = ? AND died = ?",
                 ((moment, group.id, contact_id, _ALIVE) for contact_id in contact_ids),
-            )
+            ).rowcount
+            self._grow(group, -rows)
+
+    def _grow(self, group: Group, rows: int) -> None:
+        self._db.execute(
+            "INSERT INTO group_size VALUES (?, ?) ON CONFLICT DO UPDATE SET size = size + excluded.size",
+            (group.id, rows),
+        )
+
+
+def _contact(row: tuple[int, str, str, int], deletions: Sequence[tuple[str, int]]) -> Contact:
+    """A contact without the values of columns that were deleted after it was written."""
+    contact_id, key, data, born = row
+    if gone := {field for field, moment in deletions if moment > born}:
+        data = _to_json({name: value for name, value in json.loads(data).items() if name not in gone})
+    return Contact(contact_id, key, data)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
-from email import message_from_bytes, policy
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_afilnet.api.methods import METHODS
 from airflow_provider_afilnet.sandbox import answers
-from airflow_provider_afilnet.sandbox.calls import Call, CallLog
-from airflow_provider_afilnet.sandbox.dialect import Dialect
-from airflow_provider_afilnet.sandbox.faults import KINDS, Fault, Faults
+from airflow_provider_afilnet.sandbox.calls import Call
+from airflow_provider_afilnet.sandbox.faults import KINDS, Fault
+from airflow_provider_afilnet.sandbox.forms import pairs, posted
 from airflow_provider_afilnet.sandbox.operations import (
     OPERATIONS,
     Operation,
@@ -30,7 +28,10 @@ from airflow_provider_afilnet.sandbox.operations import (
     getcontacts,
     parse_rows,
 )
-from airflow_provider_afilnet.sandbox.store import Store
+from airflow_provider_afilnet.sandbox.state import Account, State
+from airflow_provider_afilnet.sandbox.store import ForgottenError
+
+__all__ = ["LONGEST_URL", "TRANSPORT", "Account", "State", "create_app"]
 
 TRANSPORT: Final = "afilnet.transport"
 """Where the server puts the connection's transport into the ASGI scope, so that a fault can close it."""
@@ -40,27 +41,11 @@ LONGEST_URL: Final = 4_000
 
 _JSON = "application/json"
 _HTML = "<!DOCTYPE html><html><head><title>Afilnet</title></head><body><h1>Maintenance</h1></body></html>"
+# Above these sizes a call's body is read, and its rows are stored, beside the event loop.
+_LONG_BODY_BYTES = 256 * 1024
+_MANY_ROWS = 2_000
+_PARTS_OF_A_GARBLED_READ = 20
 _CLASSES = frozenset(method.api_class for method in METHODS.values())
-
-
-@dataclass(slots=True)
-class Account:
-    """Who may sign in, and the credit that ``getbalance`` answers."""
-
-    password: str
-    balance: float
-
-
-@dataclass(slots=True)
-class State:
-    """Everything that the application and :class:`Sandbox` share."""
-
-    store: Store
-    dialect: Dialect
-    accounts: dict[str, Account] = field(default_factory=dict)
-    faults: Faults = field(default_factory=Faults)
-    log: CallLog = field(default_factory=CallLog)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _StoppingError(Exception):
@@ -81,6 +66,31 @@ class _Dropped(Response):
             pass
 
 
+class _Streamed(Response):
+    """An answer in parts that are made while they are sent. A reset of the sandbox breaks it off."""
+
+    def __init__(self, parts: Iterator[str]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.media_type = _JSON
+        self.init_headers()
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            for part in self._parts:
+                await send({"type": "http.response.body", "body": part.encode(), "more_body": True})
+                # Sending to a quick reader never waits, and the other calls want their turn.
+                await asyncio.sleep(0)
+                if scope[TRANSPORT].is_closing():
+                    raise ForgottenError
+        except ForgottenError:
+            await _Dropped()(scope, receive, send)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def create_app(state: State) -> Starlette:
     """The application that serves ``state``."""
 
@@ -96,13 +106,19 @@ def create_app(state: State) -> Starlette:
     routes = [Route("/_sandbox/health", health)]
     for path, endpoint in (("/api/http", http), ("/api/basic", basic)):
         routes += [Route(path + end, endpoint, methods=["GET", "POST"]) for end in ("/", "")]
-    return Starlette(routes=routes)
+    application = Starlette(routes=routes)
+    # Its redirects would go to whatever the Host header says.
+    application.router.redirect_slashes = False
+    return application
 
 
 async def _serve(state: State, request: Request, *, basic: bool) -> Response:
     is_get = request.method != "POST"
     style = ("basic-get" if is_get else "basic") if basic else ("get" if is_get else "post")
-    params = _pairs(request.scope["query_string"]) if is_get else await _posted(request)
+    try:
+        params = pairs(request.scope["query_string"]) if is_get else await _posted(request)
+    except ClientDisconnect:
+        return _Dropped()
     call = state.log.arrived(params.get("method", ""), style, params)
     try:
         if is_get and len(str(request.url)) > LONGEST_URL:
@@ -117,7 +133,7 @@ async def _serve(state: State, request: Request, *, basic: bool) -> Response:
         response.headers["WWW-Authenticate"] = 'Basic realm="Afilnet"'
     except RefusedError as refused:
         response = _refusal(state, call, refused.code)
-    except _StoppingError:
+    except (_StoppingError, ForgottenError):
         response = _Dropped()
     if not isinstance(response, _Dropped):
         call.status = response.status_code
@@ -132,31 +148,18 @@ def _refusal(state: State, call: Call, code: str, *, status: int = 200) -> Respo
 # Parameters and sign-in
 
 
-def _pairs(text: bytes) -> dict[str, str]:
-    return dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True))
-
-
 async def _posted(request: Request) -> dict[str, str]:
     """The parameters in the body. Those in the address do not count: a password does not belong there."""
-    kind = request.headers.get("content-type", "")
-    body = await request.body()
-    if kind.startswith("application/x-www-form-urlencoded"):
-        return _pairs(body)
-    if not kind.startswith("multipart/form-data"):
-        return {}
-    message = message_from_bytes(b"Content-Type: " + kind.encode("latin-1") + b"\r\n\r\n" + body, policy=policy.HTTP)
-    params: dict[str, str] = {}
-    for part in message.iter_parts():
-        name, value = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(value, bytes):
-            params[name] = value.decode("utf-8", "replace")
-    return params
+    kind, body = request.headers.get("content-type", ""), await request.body()
+    if len(body) > _LONG_BODY_BYTES:
+        return await asyncio.to_thread(posted, kind, body)
+    return posted(kind, body)
 
 
 def _basic_pair(request: Request) -> tuple[str | None, str | None]:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
-        user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+        user, _, password = base64.b64decode(token.encode(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None, None
     return (user, password) if scheme.lower() == "basic" else (None, None)
@@ -197,7 +200,10 @@ def _check(params: Mapping[str, str]) -> str:
 
 async def _answer(state: State, call: Call, user: str, params: Mapping[str, str]) -> Response:
     method = _check(params)
-    rows = parse_rows(method, params)
+    if len(params.get("contacts", "")) > _LONG_BODY_BYTES:
+        rows = await asyncio.to_thread(parse_rows, method, params)
+    else:
+        rows = parse_rows(method, params)
     keys = _added_keys(state, call, user, params, rows)
     met = state.faults.meeting(method, keys)
     for fault in met:
@@ -207,7 +213,7 @@ async def _answer(state: State, call: Call, user: str, params: Mapping[str, str]
     operation = Operation(state.store, state.dialect, user, state.accounts[user].balance, params, rows, lost)
     ending = next((fault for fault in met if KINDS[fault.kind].ends), None)
     if ending is None:
-        return _streamed(_apply(call, operation, met))
+        return _streamed(await _apply(call, operation, met))
     return await _faulty(state, call, operation, ending, met)
 
 
@@ -227,12 +233,16 @@ def _added_keys(
     return keys
 
 
-def _apply(call: Call, operation: Operation, met: list[Fault]) -> Iterator[str]:
+async def _apply(call: Call, operation: Operation, met: list[Fault]) -> Iterator[str]:
     """Carry the call out now; the body of the answer, in parts that are made while they are taken."""
     if call.method == "getcontacts":
         body = _contacts(operation, met)
     elif call.method == "getcontact":
         body = iter([getcontact(operation)])
+    elif len(operation.rows or ()) > _MANY_ROWS:
+        # Not in one transaction, so that the others get their turn at the store.
+        result = await asyncio.to_thread(OPERATIONS[call.method], operation)
+        body = iter([answers.success(result, operation.dialect)])
     else:
         with operation.store.transaction():
             body = iter([answers.success(OPERATIONS[call.method](operation), operation.dialect)])
@@ -259,14 +269,7 @@ def _streamed(body: Iterator[str]) -> Response:
     if second is None:
         return Response(first, media_type=_JSON)
 
-    async def parts() -> AsyncIterator[str]:
-        yield first + second
-        for part in body:
-            yield part
-            # Sending to a quick reader never waits, and the other calls want their turn.
-            await asyncio.sleep(0)
-
-    return StreamingResponse(parts(), media_type=_JSON)
+    return _Streamed(chain([first, second], body))
 
 
 async def _pause(state: State, fault: Fault) -> None:
@@ -284,20 +287,20 @@ async def _faulty(state: State, call: Call, operation: Operation, fault: Fault, 
         case "late":
             # The server does not cancel a call whose client has gone.
             await _pause(state, fault)
-            return _streamed(_apply(call, operation, met))
+            return _streamed(await _apply(call, operation, met))
         case "drop_before":
             return _Dropped()
         case "drop_after":
-            _apply(call, operation, met)
+            await _apply(call, operation, met)
             return _Dropped()
         case "html":
             if detail["applied"]:
-                _apply(call, operation, met)
+                await _apply(call, operation, met)
             return Response(_HTML, media_type="text/html")
         case "garbled":
             whole = answers.success(None, state.dialect)
             if detail["applied"]:
-                whole = "".join(_apply(call, operation, met))
+                whole = "".join(islice(await _apply(call, operation, met), _PARTS_OF_A_GARBLED_READ))
             return Response(whole[: len(whole) // 2], media_type=_JSON)
         case "null_read" | "absent_read":
             operation.group()

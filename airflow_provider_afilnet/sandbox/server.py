@@ -17,10 +17,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from airflow_provider_afilnet.api.methods import GROUP_TYPES
-from airflow_provider_afilnet.sandbox.app import TRANSPORT, Account, State, create_app
+from airflow_provider_afilnet.sandbox.app import TRANSPORT, create_app
 from airflow_provider_afilnet.sandbox.calls import Call
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 from airflow_provider_afilnet.sandbox.faults import Fault
+from airflow_provider_afilnet.sandbox.state import Account, State
 from airflow_provider_afilnet.sandbox.store import Group, Store
 
 # Longer than any pause of a client between two calls, so that no connection is closed under a call by accident.

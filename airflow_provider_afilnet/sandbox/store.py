@@ -73,7 +73,7 @@ class Contact(NamedTuple):
 
 
 class ForgottenError(Exception):
-    """What is being read was forgotten by a ``reset``."""
+    """What is being read or written was forgotten by a ``reset``."""
 
 
 # One encoder for all: json.dumps makes a new one for each call that is not of the default form.
@@ -288,9 +288,11 @@ class Store:
         if not all(group.type in row for row in rows):
             raise ValueError(f"Every contact of group {group.id} needs its key field {group.type}")
         with self.transaction():
-            ids = self._take_ids("contact", len(rows))
+            resets, ids = self._resets, self._take_ids("contact", len(rows))
         for start in range(0, len(rows), _ROWS_UNDER_ONE_LOCK):
             with self.transaction() as moment:
+                if resets != self._resets:
+                    raise ForgottenError
                 part = slice(start, start + _ROWS_UNDER_ONE_LOCK)
                 self._insert(group, zip(ids[part], rows[part], strict=True), moment)
             if len(rows) > _ROWS_UNDER_ONE_LOCK:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import boto3
+import requests
 from moto.server import ThreadedMotoServer
 from upath import UPath
 
@@ -18,6 +22,7 @@ class S3Server:
     def __init__(self) -> None:
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
+        self._refusing = False
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
         self.client: Any = boto3.client(
@@ -58,5 +63,29 @@ class S3Server:
             self.client.delete_object(Bucket=self.bucket, Key=key)
         self.client.delete_bucket(Bucket=self.bucket)
 
+    def refuse(self) -> None:
+        """From now on nobody's key is good."""
+        self._refusing = True
+        self._allow(b"0")
+
+    @staticmethod
+    def when(so: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
+        """Do something in the middle of a run, from another thread."""
+
+        def wait() -> None:
+            while not so():
+                time.sleep(0.005)
+            then()
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        return thread
+
     def stop(self) -> None:
+        if self._refusing:
+            # The whole process's servers would refuse otherwise.
+            self._allow(b"inf")
         self._server.stop()
+
+    def _allow(self, calls: bytes) -> None:
+        requests.post(f"{self.url}/moto-api/reset-auth", data=calls, timeout=10).raise_for_status()

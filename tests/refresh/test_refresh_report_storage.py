@@ -133,13 +133,10 @@ def test_the_backup_is_on_the_storage_before_the_first_contact_is_touched(world:
     seen: list[Any] = []
 
     def look() -> None:
-        while not world.sandbox.count("modifycontact"):
-            time.sleep(0.005)
         seen.append(bag(lines(folder / "backup.jsonl")))
         seen.append(world.now())
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
+    watcher = S3Server.when(lambda: world.sandbox.count("modifycontact") > 0, look)
     world.run(people(*range(5), name="New"), settings={"max_connections": 1}, report=folder, **HOW)
     watcher.join()
     assert seen == [bag(people(*range(10))), bag(people(*range(10)))]
@@ -243,6 +240,11 @@ def text_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
+def refusing(server: S3Server) -> Any:
+    server.refuse()
+    return server.folder()
+
+
 def stopped(server: S3Server) -> Any:
     server.stop()
     return server.folder()
@@ -250,6 +252,7 @@ def stopped(server: S3Server) -> Any:
 
 UNUSABLE: dict[str, Callable[[S3Server, Path], Any]] = {
     "no such bucket": lambda server, _: server.folder(bucket="not-there"),
+    "no key is good": lambda server, _: refusing(server),
     "nobody answers": lambda server, _: stopped(server),
     "a file in its place": lambda _, path: _file_at(path / "file") / "folder",
     "a file in its place, no append": lambda _, path: UPath(f"noappend://{_file_at(path / 'file')}/folder"),
@@ -279,15 +282,7 @@ def test_a_storage_that_cannot_be_used_stops_the_run_before_it_calls_anything(
 def _at_the_second_read(world: World, strike: Callable[[], None]) -> threading.Thread:
     """Strike while the group is read back, when everything has been written."""
     world.sandbox.fail("latency", methods="getcontacts", seconds=0.6, after=1)
-
-    def wait() -> None:
-        while world.sandbox.count("getcontacts") < 2:
-            time.sleep(0.005)
-        strike()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+    return S3Server.when(lambda: world.sandbox.count("getcontacts") > 1, strike)
 
 
 def test_a_backup_that_fails_stops_the_run_before_anybody_is_touched(world: World, s3: S3Server) -> None:
@@ -318,14 +313,7 @@ def test_a_journal_that_fails_ends_the_run_and_the_retry_carries_on(world: World
     """Between the additions and their journal's upload at the end of the round."""
     rows = people(*range(20))
     world.sandbox.fail("latency", methods="addcontactlist", seconds=0.5)
-
-    def wait() -> None:
-        while not world.sandbox.count("addcontactlist"):
-            time.sleep(0.005)
-        s3.drop_bucket()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
+    thread = S3Server.when(lambda: world.sandbox.count("addcontactlist") > 0, s3.drop_bucket)
     ended = world.ends(rows, report=s3.folder())
     thread.join()
     assert isinstance(ended.error, AfilnetReportError)

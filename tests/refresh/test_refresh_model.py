@@ -25,7 +25,7 @@ from airflow_provider_afilnet.refresh.rows import TableRows
 from airflow_provider_afilnet.sandbox import Sandbox
 from airflow_provider_afilnet.sandbox.dialect import Dialect, dialects_of
 
-EXAMPLES = 1500 if os.environ.get("AFILNET_LONG") else 60
+EXAMPLES = 2500 if os.environ.get("AFILNET_LONG") else 120
 FIELDS = ("name", "city", "note")
 LATER = "extra"
 """A field that the source has from the start, and the group perhaps later."""
@@ -44,7 +44,8 @@ _HOSTILE = st.sampled_from(
 )  # fmt: skip
 _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12)
 # Few plain values, so that both sides often agree.
-_VALUE = st.one_of(st.sampled_from(["Ana", "Eva", "", None]), _HOSTILE, _TEXT)
+_PLAIN = st.sampled_from(["Ana", "Eva", "", None])
+_VALUE = st.one_of(_PLAIN, _PLAIN, _HOSTILE, _TEXT)
 _CONTROL = st.sampled_from(["\x07", "a\r\n", "\x1b[0m", "\x7f", "\u0085"])
 _FIELD = st.sampled_from(FIELDS)
 _VALUES = st.fixed_dictionaries(dict.fromkeys((*FIELDS, LATER), _VALUE))
@@ -59,9 +60,8 @@ def _often(value: Any, *others: Any) -> st.SearchStrategy[Any]:
 
 _OPTIONS = st.fixed_dictionaries(
     {
-        "mode": st.sampled_from(["insert", "update", "upsert", "mirror", "mirror", "remove"]),
         "nulls": st.dictionaries(_FIELD, st.sampled_from(["clear", "keep"])),
-        "duplicates": st.sampled_from(["first", "last", "first", "last", "fail"]),
+        "duplicates": _often("first", "last", "last", "last", "fail"),
         "invalid_rows": _often("reject", "fail"),
         "max_rejected": _often(1.0, 0, 1, 0.1, 0.5),
         "max_deletes": _often(1.0, 0, 1, 2, 5, 0.1, 0.5),
@@ -72,13 +72,14 @@ _OPTIONS = st.fixed_dictionaries(
         "unknown_columns": st.sampled_from(["create", "ignore", "ignore", "fail"]),
         "lossy_fields": st.sampled_from([[], [], [], ["name"], [*FIELDS]]),
         "default_region": _often("ES", None),
-        "bare_numbers": st.sampled_from(["national", "international", "national", "international", "fail"]),
+        "bare_numbers": _often("national", "international", "international", "international", "fail"),
         "batch_size": st.sampled_from([1, 2, 3, 500]),
         "batch_bytes": st.sampled_from([1, 700, 256 * 1024]),
         "verify": _often(True, False),
         "dry_run": _often(False, True),
     }
 )
+# Not ``numbers``: where the server shows 007 as 7, what it holds cannot be known.
 _DIALECT = st.builds(
     Dialect,
     contacts=_often("flat", *dialects_of("contacts")[1:]),
@@ -86,7 +87,7 @@ _DIALECT = st.builds(
     missing_contact_code=st.sampled_from(["NOT_ACCESS_TO_GROUP", "NOT_ACCESS_TO_CONTACT", "CONTACT_NOT_FOUND"]),
     **{
         name: st.sampled_from(dialects_of(name))
-        for name in ("columns", "new_id", "single", "bulk", "numbers", "status_case", "empty_values", "bulk_dedupes",
+        for name in ("columns", "new_id", "single", "bulk", "status_case", "empty_values", "bulk_dedupes",
                      "modify_merges")
     },
 )  # fmt: skip
@@ -128,7 +129,20 @@ _LIE = st.tuples(
     st.none(),
 )
 # Which fault, of which method (none: those that it can hit), how many calls it passes over, how many it hits.
-_FAULT = st.tuples(st.one_of(_BREAKS, _ROWS_LOST, _LIE), st.integers(0, 3), _often(1, 2, None))
+_FAULT = st.tuples(st.one_of(_BREAKS, _BREAKS, _ROWS_LOST, _LIE), st.sampled_from([0, 0, 1, 2]), _often(1, 2, None))
+_OPT_OUTS = st.lists(st.tuples(_WHO, _HOW), max_size=3)
+# Options, opt-outs and whether one of them is no key, supplied fields, connections, and what goes wrong first.
+_REFRESH = st.tuples(
+    _OPTIONS,
+    st.one_of(st.none(), _OPT_OUTS),
+    _often(False, True),
+    st.sets(st.sampled_from((*FIELDS, *FIELDS, LATER))),
+    st.sampled_from([1, 4]),
+    st.one_of(st.none(), _FAULT),
+)
+
+
+_People = dict[int, dict[str, str | None]]
 
 
 class Source:
@@ -155,29 +169,38 @@ class Source:
 
 
 class RefreshMachine(RuleBasedStateMachine):
-    """Source, group and the next fault are edited at will. After a refresh with a fault comes a healthy one, then a
-    repeat.
-    """
+    """Source and group are edited at will. After a refresh with a fault comes a healthy one, then a repeat."""
 
     def __init__(self, box: Sandbox, source: Source) -> None:
         super().__init__()
         self.box, self.source, self.world = box, source, World(box)
         self.rows: list[dict[str, str | None]] = []
-        self.suppress: list[str | None] | None = None
-        self.fault: Any = None
+        self.suppress: list[str] | None = None
         self.facts: dict[str, bool] = {}
 
-    @initialize(kind=_often("mobile", "email", "email"), crowd=_often(False, True), both=st.dictionaries(_WHO, _VALUES))
-    def begin(self, kind: str, crowd: bool, both: dict[int, dict[str, str | None]]) -> None:
+    @initialize(
+        kind=_often("mobile", "email", "email"),
+        crowd=_often(False, True, True),
+        source=st.dictionaries(_WHO, _VALUES, min_size=1),
+        group=st.dictionaries(_WHO, _VALUES, min_size=1),
+        agreed=st.sets(_WHO),
+        answers=st.tuples(_DIALECT, st.booleans()),
+    )
+    def begin(
+        self, kind: str, crowd: bool, source: _People, group: _People, agreed: set[int], answers: tuple[Dialect, bool]
+    ) -> None:
         self.box.clear_faults()
-        self.box.dialect = Dialect()
+        self.answer_otherwise(*answers)
         self.kind = kind
-        # With a crowd there are few enough unreadable contacts to go on.
-        some = {**both, **({n: dict.fromkeys((*FIELDS, LATER), "Ana") for n in range(100, 230)} if crowd else {})}
-        self.rows = [{"key": spellings(kind, who)[0], **values} for who, values in some.items()]
-        self.world.make(kind=kind, columns=(kind, *FIELDS))
-        for row in self.rows:
-            self._add_by_hand(str(row["key"]), row)
+        # In a crowd a few contacts that cannot be read do not stop a run.
+        both = {who: dict.fromkeys((*FIELDS, LATER), "Ana") for who in range(100, 320)} if crowd else {}
+        both |= {who: values for who, values in source.items() if who in agreed}
+        self.rows = [{"key": self._key(who, 0), **values} for who, values in (source | both).items()]
+        stored = [
+            {kind: self._key(who, 0), **{name: values[name] or "" for name in FIELDS}}
+            for who, values in (group | both).items()
+        ]
+        self.world.make(stored, kind=kind, columns=(kind, *FIELDS))
 
     def _key(self, who: int, how: int) -> str:
         ways = spellings(self.kind, who)
@@ -207,7 +230,7 @@ class RefreshMachine(RuleBasedStateMachine):
     def delete_row(self, data: st.DataObject) -> None:
         del self.rows[data.draw(st.integers(0, len(self.rows) - 1), label="row")]
 
-    # --- the group, by hand, with and without people that the source has
+    # --- the group, by hand
 
     @property
     def stored(self) -> list[dict[str, str]]:
@@ -222,6 +245,7 @@ class RefreshMachine(RuleBasedStateMachine):
     def add_by_hand(self, who: int, how: int, values: dict[str, str | None]) -> None:
         self._add_by_hand(self._key(who, how), values)
 
+    @precondition(lambda self: len(self.stored) >= 200)
     @rule(values=_VALUES)
     def add_a_stranger_by_hand(self, values: dict[str, str | None]) -> None:
         self._add_by_hand("12", values)
@@ -247,15 +271,12 @@ class RefreshMachine(RuleBasedStateMachine):
         contact = data.draw(st.sampled_from(self.stored), label="contact")
         self.box.remove_contacts(self.world.group, [contact["idcontact"]])
 
+    @precondition(lambda self: LATER not in self.box.columns(self.world.group))
     @rule()
     def add_column_by_hand(self) -> None:
         self.box._state.store.set_fields(self.box._group(self.world.group), (self.kind, *FIELDS, LATER))
 
-    # --- opt-outs, the server
-
-    @rule(keys=st.one_of(st.none(), st.lists(st.tuples(_WHO, _HOW), max_size=3)), junk=_often(False, True))
-    def opt_out(self, keys: list[tuple[int, int]] | None, junk: bool) -> None:
-        self.suppress = None if keys is None else [self._key(*key) for key in keys] + ["no key"] * junk
+    # --- the server
 
     @rule(dialect=_DIALECT, told=st.booleans())
     def answer_otherwise(self, dialect: Dialect, told: bool) -> None:
@@ -263,17 +284,43 @@ class RefreshMachine(RuleBasedStateMachine):
         told_of = ("bulk_dedupes", "modify_merges")
         self.facts = {name: getattr(dialect, name) for name in told_of} if told else {}
 
-    @rule(fault=_FAULT)
-    def will_fail(self, fault: Any) -> None:
-        self.fault = fault
-
     # --- the refresh
 
-    @rule(o=_OPTIONS, extra=_often(False, True), fields=st.sets(_FIELD), connections=st.sampled_from([1, 4]))
-    def refresh(self, o: dict[str, Any], extra: bool, fields: set[str], connections: int) -> None:
+    # A rule for each mode: a refresh is to come as often as an edit.
+
+    @rule(how=_REFRESH)
+    def insert(self, how: Any) -> None:
+        self._refresh("insert", *how)
+
+    @rule(how=_REFRESH)
+    def update(self, how: Any) -> None:
+        self._refresh("update", *how)
+
+    @rule(how=_REFRESH)
+    def upsert(self, how: Any) -> None:
+        self._refresh("upsert", *how)
+
+    @rule(how=_REFRESH)
+    def mirror(self, how: Any) -> None:
+        self._refresh("mirror", *how)
+
+    @rule(how=_REFRESH)
+    def remove(self, how: Any) -> None:
+        self._refresh("remove", *how)
+
+    def _refresh(
+        self,
+        mode: str,
+        o: dict[str, Any],
+        opt_outs: list[tuple[int, int]] | None,
+        junk: bool,
+        fields: set[str],
+        connections: int,
+        fault: Any,
+    ) -> None:
+        self.suppress = None if opt_outs is None else [self._key(*one) for one in opt_outs] + ["no key"] * junk
         self.source.write(self.rows)
-        how = (o, (*sorted(fields), LATER) if extra else tuple(sorted(fields)), connections)
-        fault, self.fault = self.fault, None
+        how = ({"mode": mode, **o}, tuple(sorted(fields)), connections)
         if fault is not None:
             self._run_with_a_fault(fault, *how)
         # Whatever a fault left behind, this puts right, or says why not, as from any other state.
@@ -339,9 +386,9 @@ class RefreshMachine(RuleBasedStateMachine):
         ended = self._ends(o, fields, connections)
         self.box.clear_faults()
         lied = kind in LIES and set_fault.hits > 0
-        if ended.green and lied and self.box.count("getcontacts") == 1:
-            # A lie in the only read of a run, which adds nobody, cannot be found out.
-            assert self.box.count("addcontact", "addcontactlist") == 0
+        if ended.green and lied and set_fault.hits == self.box.count("getcontacts"):
+            # Where every read lies, it cannot be found out, save by an addition that meets whom they hide.
+            pass
         elif ended.green:
             assert not foretold.stops, (foretold, ended)
             assert not foretold.red, (foretold, ended)

@@ -1,157 +1,159 @@
-"""Every fault, at every method, at the first, each second and the last call: green and exact, or red; then it heals."""
+"""Every fault at every method that a refresh calls, at the first, every second and the last call, as real tasks.
+
+Each case runs the transfer in Airflow's task runner, from SQLite or PostgreSQL, once under a fault and once without
+it. Green means exact; red says why; the healthy run heals. Nobody is named anywhere but in the report folder.
+"""
 
 from __future__ import annotations
 
-import os
-import time
-from concurrent.futures import ThreadPoolExecutor
+import json
+import multiprocessing
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 import pytest
-from refresh_world import World, bag, people, person, phone
+from matrix_cases import COLUMNS, CREATED, LONG, METHODS, STYLES, VARIANTS, Case, cases_of, wanted
+from matrix_worker import Found, healthy_calls, leaks_of_a_talkative_task, start, try_case
 
-from airflow_provider_afilnet.sandbox import Sandbox
-from airflow_provider_afilnet.sandbox.dialect import Dialect
+from airflow_provider_afilnet.sandbox.faults import KINDS
 
-LONG = bool(os.environ.get("AFILNET_LONG"))
-SIZE = 200 if LONG else 60
-BATCH = 20 if LONG else 6
-
-WRITES = ("addcontact", "addcontactlist", "modifycontact", "deletecontact")
-READS = ("getgroupcolumns", "getcontacts", "getcontact")
-ANYWHERE: list[tuple[str, dict[str, Any]]] = [
-    ("http_500", {"status": 500}),
-    ("http_500", {"status": 503, "retry_after": 0.05}),
-    ("rate_limited", {"retry_after": 0.05}),
-    ("html", {"applied": False}),
-    ("html", {"applied": True}),
-    ("garbled", {"applied": False}),
-    ("garbled", {"applied": True}),
-    ("drop_before", {}),
-    ("drop_after", {}),
-    ("error", {"code": "SOME_REASON"}),
-    ("error", {"code": "NOT_ACCESS_TO_GROUP"}),
-    ("error", {"code": "MISSING_COMPULSORY_PARAM"}),
-    ("redirect", {"location": "http://127.0.0.1:9/"}),
+# A case mostly waits, for time-outs, for the group to settle, between two tries.
+WORKERS = 8
+IMPORTED_ONCE = [
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.postgres.hooks.postgres",
+    "airflow.providers.sqlite.hooks.sqlite",
+    "airflow_provider_afilnet.refresh.engine",
+    "airflow_provider_afilnet.sandbox",
+    "airflow_provider_afilnet.transfers.sql_to_afilnet_group",
 ]
-LIES: list[tuple[str, dict[str, Any]]] = [
-    ("capped_read", {"limit": SIZE // 2}),
-    ("capped_read", {"limit": 0}),
-    ("null_read", {}),
-    ("absent_read", {}),
-    ("stale_read", {}),
-    ("hide", {"keys": [phone(n) for n in range(10, 20)]}),
-]
-BULK: list[tuple[str, dict[str, Any]]] = [
-    ("refuse_row", {"keys": [phone(SIZE + 2)]}),
-    ("too_large", {"rows": 2}),
-    ("too_large", {"rows": 2, "code": "MISSING_COMPULSORY_PARAM"}),
-    ("lose_row", {"keys": [phone(SIZE + 2)]}),
-    ("late", {"seconds": 0.4}),
-]
-KINDS = [
-    *[(kind, detail, method) for kind, detail in ANYWHERE for method in (*WRITES, *READS)],
-    *[(kind, detail, "getcontacts") for kind, detail in LIES],
-    *[(kind, detail, "addcontactlist") for kind, detail in BULK],
-    ("late", {"seconds": 0.4}, "addcontact"),
-]
-WHEN: dict[str, dict[str, Any]] = {
-    "first": {"count": 1},
-    "second": {"every": 2, "count": 3},
-    "last": {"count": 1, "after": -1},
-}
 
-
-def _before() -> list[dict[str, str]]:
-    return people(*range(SIZE))
-
-
-def _rows() -> list[dict[str, str]]:
-    """A third equal, a third changed, 9 go, a third new."""
-    third = SIZE // 3
-    changed = [person(n, name=f"New {n}") for n in range(third, SIZE - 9)]
-    return [*people(*range(third)), *changed, *people(*range(SIZE, SIZE + third))]
-
-
-HOW: dict[str, Any] = {
-    "mode": "mirror",
-    "max_deletes": SIZE,
-    "batch_size": BATCH,
-    "settle": 0.1,
-    "settings": {"timeout": 0.3},
-}
-
-
-def _calls_of_a_healthy_run(bulk_dedupes: bool) -> dict[str, int]:
-    with Sandbox(user="u", password="p", dialect=Dialect(bulk_dedupes=bulk_dedupes)) as sandbox:
-        world = World(sandbox)
-        world.make(_before())
-        world.run(_rows(), **HOW)
-        return {method: sandbox.count(method) for method in (*WRITES, *READS)}
+pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 
 
 @pytest.fixture(scope="module")
-def healthy() -> dict[str, int]:
-    counted = _calls_of_a_healthy_run(False)
-    assert counted == _calls_of_a_healthy_run(True)
-    assert all(counted.values())
+def sources(tmp_path_factory: pytest.TempPathFactory, postgres_uri: str) -> Iterator[dict[str, str]]:
+    """The wanted people in an SQLite file and in a PostgreSQL table: connection id to the connection as JSON."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    names = (*COLUMNS, *CREATED)
+    rows = [tuple(row.get(name) for name in names) for row in wanted()]
+    columns = ", ".join(f"{name} TEXT" for name in names)
+    path = tmp_path_factory.mktemp("matrix") / "people.db"
+    with sqlite3.connect(path) as database:
+        database.execute(f"CREATE TABLE people ({columns})")
+        database.executemany(f"INSERT INTO people VALUES ({', '.join('?' * len(names))})", rows)
+    database.close()
+    where = conninfo_to_dict(postgres_uri)
+    with psycopg.connect(postgres_uri, autocommit=True) as server:
+        server.execute("CREATE SCHEMA matrix")
+        server.execute(f"CREATE TABLE matrix.people ({columns})")
+        with server.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO matrix.people VALUES ({', '.join(['%s'] * len(names))})", rows)
+        yield {
+            "sqlite": json.dumps({"conn_type": "sqlite", "host": str(path)}),
+            "postgres": json.dumps(
+                {
+                    "conn_type": "postgres",
+                    "host": where["host"],
+                    "login": where.get("user"),
+                    "password": where.get("password"),
+                    "schema": where.get("dbname"),
+                    "port": where.get("port"),
+                }
+            ),
+        }
+        server.execute("DROP SCHEMA matrix CASCADE")
+
+
+@pytest.fixture(scope="module")
+def pool(sources: dict[str, str]) -> Iterator[ProcessPoolExecutor]:
+    """Processes that have Airflow loaded, all copies of one that has."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED_ONCE)
+    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start, initargs=(sources,)) as made:
+        yield made
+        made.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def healthy(pool: ProcessPoolExecutor) -> dict[str, int]:
+    """How often a healthy run calls each method."""
+    counted = pool.submit(healthy_calls, STYLES[0]).result()
+    assert set(counted) == set(METHODS)
     return counted
 
 
-def _case(dialect: Dialect, kind: str, detail: dict[str, Any], method: str, when: str, last: int) -> tuple[bool, str]:
-    """One run under a fault and one without: whether the first was green, and what was wrong, if anything."""
-    with Sandbox(user="u", password="p", dialect=dialect) as sandbox:
-        return _in_sandbox(World(sandbox), kind, detail, method, when, last)
+@pytest.fixture(scope="module")
+def started(
+    request: pytest.FixtureRequest, pool: ProcessPoolExecutor, healthy: dict[str, int]
+) -> dict[str, list[tuple[Case, Future[Found]]]]:
+    """All cases of the selected tests, under way, so that no test waits for another one's last case."""
+    selected = {item.callspec.params.get("method") for item in request.session.items if hasattr(item, "callspec")}
+    return {
+        method: [(case, pool.submit(try_case, case)) for case in cases_of(method, healthy[method])]
+        for method in METHODS
+        if method in selected
+    }
 
 
-def _in_sandbox(world: World, kind: str, detail: dict[str, Any], method: str, when: str, last: int) -> tuple[bool, str]:
-    sandbox = world.sandbox
-    world.make(_before())
-    sandbox.clear_calls()
-    moment = dict(WHEN[when])
-    if when == "last":
-        moment["after"] = last - 1
-    fault = sandbox.fail(kind, methods=method, **detail, **moment)
-    ended = world.ends(_rows(), **HOW)
-    fault.remove()
-    if not fault.hits and not ended.green:
-        return ended.green, f"red without a fault: {ended.message}"
-    if ended.green and world.now() != bag(_rows()):
-        return ended.green, "green and not exact"
-    if not ended.green and not ended.message:
-        return ended.green, "red and does not say why"
-    if kind == "late":
-        time.sleep(0.45)
-    second = world.ends(_rows(), **HOW)
-    if not second.green:
-        return ended.green, f"the healthy run is red: {second.message} (first: {ended.message or 'green'})"
-    if world.now() != bag(_rows()):
-        return ended.green, "the healthy run is green and not exact"
-    return ended.green, ""
+@pytest.fixture(scope="module")
+def tally(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
+    """How many cases ended in which state; printed at the end."""
+    counted = Counter[str]()
+    yield counted
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\nthe fault matrix tried {counted.total()} cases: {shown(counted)}", end="")
 
 
-@pytest.mark.parametrize("bulk_dedupes", [False, True])
-@pytest.mark.parametrize("when", WHEN)
-@pytest.mark.parametrize("method", [*WRITES, *READS])
-def test_every_fault(healthy: dict[str, int], method: str, when: str, bulk_dedupes: bool, capsys: Any) -> None:
-    dialect = Dialect(bulk_dedupes=bulk_dedupes)
-    cases = [(kind, detail) for kind, detail, hit in KINDS if hit == method]
-    # Most of the time is waiting, so several run at once, each with a sandbox of its own.
-    with ThreadPoolExecutor(9) as pool:
-        found = list(pool.map(lambda case: _case(dialect, *case, method, when, healthy[method]), cases))
-    greens = sum(green for green, _ in found)
-    wrong = [
-        f"{kind} {detail} at {when} {method}: {trouble}"
-        for (kind, detail), (_, trouble) in zip(cases, found, strict=True)
-        if trouble
-    ]
+def shown(states: Counter[str]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in states.most_common())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_fault(
+    started: dict[str, list[tuple[Case, Future[Found]]]], tally: Counter[str], method: str, capsys: Any
+) -> None:
+    states = Counter[str]()
+    wrong = []
+    for case, future in started[method]:
+        found = future.result()
+        states[found.state] += 1
+        wrong += [f"{case}: {trouble}" for trouble in found.wrong]
+    tally.update(states)
     with capsys.disabled():
-        print(f"\n{len(cases)} faults at {when} {method}, bulk_dedupes={bulk_dedupes}: {greens} green", end="")
-    assert not wrong, "\n".join(wrong)
+        print(f"\n{states.total()} cases at {method}: {shown(states)}", end="")
+    assert not wrong, "\n".join([f"{len(wrong)} things are wrong", *wrong])
+    # Were no run green or none red, the faults would be too weak or too strong to tell anything.
+    assert states["success"] >= 10
+    assert states.total() - states["success"] >= 10
 
 
-def test_how_many_cases_there_are(capsys: Any) -> None:
-    number = len(KINDS) * len(WHEN) * 2
-    with capsys.disabled():
-        print(f"\nthe fault matrix has {number} cases", end="")
-    assert number > 600
+def test_every_fault_of_the_sandbox_has_cases() -> None:
+    assert set(VARIANTS) == set(KINDS)
+    tried = {case.kind for method in METHODS for case in cases_of(method, 3)}
+    assert tried == set(KINDS)
+    for kind, variants in VARIANTS.items():
+        assert variants, kind
+        assert all(set(variant.detail) <= set(KINDS[kind].detail) for variant in variants), kind
+
+
+def test_the_search_for_people_finds_them_wherever_they_are_told(pool: ProcessPoolExecutor) -> None:
+    found = pool.submit(leaks_of_a_talkative_task).result()
+    assert found.pop("-") == []
+    places = {way: " ".join(leaks) for way, leaks in found.items()}
+    for way, place in {
+        "own log": "the output",
+        "library log": "the log",
+        "print": "the output",
+        "result": "XCom",
+        "event": "the result's message",
+        "rendered": "SetRenderedFields",
+        "error": "the error",
+        "suppressed cause": "the error",
+    }.items():
+        assert f"in {place}" in places[way], (way, places)

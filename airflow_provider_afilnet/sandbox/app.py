@@ -311,6 +311,8 @@ async def _faulty(state: State, call: Call, operation: Operation, fault: Fault, 
             return Response(status_code=307, headers={"Location": str(detail["location"])})
         case "http_500" | "rate_limited":
             wait = detail["retry_after"]
+            if wait is None and fault.bucket is not None:
+                wait = fault.bucket.seconds()
             headers = {} if wait is None else {"Retry-After": str(wait)}
             return Response(status_code=int(detail.get("status", 429)), headers=headers)
         case _:

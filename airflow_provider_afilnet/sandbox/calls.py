@@ -12,6 +12,9 @@ from airflow_provider_afilnet.api.methods import METHODS
 
 _KEPT = 100_000
 _MASK = "***"
+_SECRET = frozenset({"password", "token", "access_token", "refresh_token", "client_secret", "authorization"})
+_LONGEST_VALUE = 2_000
+_LONGEST_NAME = 100
 
 
 @dataclass(slots=True)
@@ -19,8 +22,9 @@ class Call:
     """One call. It is logged when it arrives; ``applied``, ``status`` and ``error`` follow when they are known.
 
     ``style``: ``post``, ``get``, ``basic`` (POST) or ``basic-get``. ``params``: as they came, without the password and
-    with ``rows`` (how many) in place of ``contacts``. ``applied``: the method was carried out. ``status``: of HTTP; 0
-    while there is no answer, and for a connection that was closed without one. ``at``: ``time.monotonic()``.
+    with ``rows`` (how many) in place of ``contacts``; a very long value is cut. ``applied``: the method was carried
+    out. ``status``: of HTTP; 0 while there is no answer, and for a connection that was closed without one. ``at``:
+    ``time.monotonic()``; ``time``: seconds since 1970. ``number``: 1 for the first call of the log.
     """
 
     method: str
@@ -30,6 +34,8 @@ class Call:
     status: int = 0
     error: str | None = None
     at: float = field(default_factory=time.monotonic)
+    time: float = field(default_factory=time.time)
+    number: int = 0
 
 
 class CallLog:
@@ -40,16 +46,21 @@ class CallLog:
         self._calls: deque[Call] = deque(maxlen=_KEPT)
         self._counts: Counter[str] = Counter()
         self._sent: dict[int, Counter[str]] = {}
+        self._arrived = 0
 
     def arrived(self, method: str, style: str, params: Mapping[str, str]) -> Call:
         """Log a call that has just arrived."""
-        shown: dict[str, str | int] = {name: value for name, value in params.items() if name != "contacts"}
-        if "password" in shown:
-            shown["password"] = _MASK
-        call = Call(method, style, shown)
+        shown: dict[str, str | int] = {
+            _cut(name, _LONGEST_NAME): _MASK if name.lower() in _SECRET else _cut(value, _LONGEST_VALUE)
+            for name, value in params.items()
+            if name != "contacts"
+        }
+        call = Call(_cut(method, _LONGEST_NAME), style, shown)
         with self._lock:
+            self._arrived += 1
+            call.number = self._arrived
             self._calls.append(call)
-            self._counts[method] += 1
+            self._counts[call.method] += 1
         return call
 
     def received(self, group_id: int, keys: Iterable[str]) -> None:
@@ -84,3 +95,8 @@ class CallLog:
             self._calls.clear()
             self._counts.clear()
             self._sent.clear()
+            self._arrived = 0
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +15,9 @@ from airflow_provider_afilnet.api.methods import GROUP_METHODS, METHODS
 _REQUIRED: Final = object()
 _READ = ("getcontacts",)
 _BULK = ("addcontactlist",)
-_NUMBERS: Final = frozenset({"seconds", "limit", "rows", "status", "retry_after"})
+_NUMBERS: Final = frozenset({"seconds", "limit", "rows", "status", "retry_after", "per_second", "burst"})
+_LEAST: Final = {"per_second": 0.001, "burst": 1}
+_MOST: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "latency": Kind({"seconds": _REQUIRED}, ends=False),
     # An HTTP error before anything is done; `retry_after` in seconds.
     "http_500": Kind({"status": 500, "retry_after": None}),
-    "rate_limited": Kind({"retry_after": None}),
+    # With `per_second` a real limit: only calls beyond it, over all connections and accounts, are refused, and
+    # `retry_after` is what helps unless it is given; `burst` calls (default: those of one second) may come at once.
+    "rate_limited": Kind({"retry_after": None, "per_second": None, "burst": None}),
     # An HTML page with HTTP 200, a JSON answer that ends in the middle; `applied`: the write has been done.
     "html": Kind({"applied": False}),
     "garbled": Kind({"applied": True}),
@@ -62,9 +68,37 @@ KINDS: Final[Mapping[str, Kind]] = {
 """Every kind of fault by name."""
 
 
+class Bucket:
+    """A token bucket: ``burst`` tokens at first, ``per_second`` new ones, never more than ``burst``."""
+
+    def __init__(self, per_second: float, burst: float | None) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second) if burst is None else burst
+        self._tokens = self._most
+        self._counted = time.monotonic()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        self._tokens = min(self._most, self._tokens + (now - self._counted) * self._per_second)
+        self._counted = now
+
+    def take(self) -> bool:
+        """Take a token if there is one."""
+        self._count()
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def seconds(self) -> int:
+        """Whole seconds, as HTTP wants them, after which there will be a token if nobody else takes it."""
+        self._count()
+        return max(1, math.ceil((1 - self._tokens) / self._per_second))
+
+
 @dataclass(eq=False)
 class Fault:
-    """One fault that was set. ``hits``: how many calls it has hit so far."""
+    """One fault that was set. ``id``: a number of its own; ``hits``: how many calls it has hit so far."""
 
     kind: str
     methods: tuple[str, ...]
@@ -76,6 +110,8 @@ class Fault:
     probability: float | None = None
     since: int = 0
     hits: int = 0
+    id: int = 0
+    bucket: Bucket | None = field(default=None, repr=False)
     _matches: int = field(default=0, repr=False)
     # Seeded, so that a test with a probability does the same each time.
     _random: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
@@ -107,8 +143,16 @@ class Fault:
             return False
         if self.probability is not None and self._random.random() >= self.probability:
             return False
+        if self.bucket is not None and self.bucket.take():
+            return False
         self.hits += 1
         return True
+
+    def described(self) -> dict[str, Any]:
+        """The fault as JSON can carry it: the arguments that set it, ``id`` and ``hits``."""
+        when = {name: getattr(self, name) for name in ("first", "count", "every", "after", "probability")}
+        detail = {name: sorted(value) if name == "keys" else value for name, value in self.detail.items()}
+        return {"id": self.id, "kind": self.kind, "methods": [*self.methods], **when, **detail, "hits": self.hits}
 
 
 class Faults:
@@ -117,6 +161,13 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self._last = 0
+
+    @property
+    def all(self) -> list[Fault]:
+        """Every fault, in the order in which they were set."""
+        with self._lock:
+            return list(self._faults)
 
     def add(
         self,
@@ -131,9 +182,15 @@ class Faults:
         fault = Fault(kind, *_checked(kind, methods, detail), since=since, _remove=self._remove, **when)
         for name, least in (("every", 1), ("count", 1), ("first", 1), ("after", 0)):
             number = getattr(fault, name)
-            if number is not None and (not isinstance(number, int) or number < least):
+            if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < least):
                 raise ValueError(f"{name} of a fault must be a whole number from {least}, not {number!r}")
+        if fault.probability is not None and not _is_number(fault.probability, 0, 1):
+            raise ValueError(f"probability of a fault must be a number from 0 to 1, not {fault.probability!r}")
+        if fault.detail.get("per_second") is not None:
+            fault.bucket = Bucket(fault.detail["per_second"], fault.detail["burst"])
         with self._lock:
+            self._last += 1
+            fault.id = self._last
             self._faults.append(fault)
         return fault
 
@@ -160,10 +217,15 @@ class Faults:
         return met
 
 
+def _is_number(value: object, least: float, most: float) -> bool:
+    # Not a number is not between two numbers either.
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
 def _checked(
     kind: str, methods: str | Iterable[str] | None, detail: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], Mapping[str, Any]]:
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"There is no fault {kind!r}; the faults are {', '.join(KINDS)}")
     known = KINDS[kind]
     if unknown := set(detail) - set(known.detail):
@@ -173,22 +235,38 @@ def _checked(
         raise ValueError(f"The fault {kind} needs {', '.join(missing)}")
     for name in full.keys() & _NUMBERS:
         value = full[name]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-            raise ValueError(f"{name} of the fault {kind} must be a number from 0, not {value!r}")
+        least = _LEAST.get(name, 0)
+        if value is None and known.detail[name] is None:
+            continue
+        if not _is_number(value, least, _MOST):
+            raise ValueError(f"{name} of the fault {kind} must be a number from {least}, not {value!r}")
     if "status" in full and not 400 <= full["status"] <= 599:
         raise ValueError(f"status of the fault {kind} must be an HTTP error from 400 to 599, not {full['status']!r}")
+    for name in full.keys() & {"code", "location"}:
+        value = full[name]
+        if (value is not None or known.detail[name] is _REQUIRED) and not (
+            isinstance(value, str) and value.isascii() and value.isprintable()
+        ):
+            raise ValueError(f"{name} of the fault {kind} must be plain text, not {value!r}")
     if not isinstance(full.get("applied", False), bool):
         raise ValueError(f"applied of the fault {kind} must be true or false, not {full['applied']!r}")
     if "keys" in full:
-        keys = full["keys"]
-        full["keys"] = frozenset([keys] if isinstance(keys, str) else keys)
+        full["keys"] = frozenset(_texts("keys", full["keys"]))
     if methods is None:
         chosen = tuple(method for method in GROUP_METHODS if method in known.methods)
     else:
-        chosen = (methods,) if isinstance(methods, str) else tuple(methods)
+        chosen = _texts("methods", methods)
         if wrong := [method for method in chosen if method not in known.methods]:
             raise ValueError(f"The fault {kind} cannot hit {', '.join(wrong)}; it may hit {', '.join(known.methods)}")
     return chosen, full
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    """One text, or several."""
+    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name} of a fault must be a text or a list of texts, not {value!r}")
+    return texts
 
 
 def parse_fault(text: str) -> dict[str, Any]:

@@ -77,7 +77,10 @@ def parse_rows(method: str, params: Mapping[str, str]) -> list[dict[str, str]] |
 def _rows_of_json(text: str) -> list[dict[str, str]] | None:
     try:
         rows = json.loads(text)
-    except ValueError:
+        if "\\u" in text:
+            # Half a surrogate pair is no text that could be stored; PHP takes it for a broken document too.
+            json.dumps(rows, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         return None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None

@@ -165,6 +165,39 @@ def test_stale_read_by_seconds(box, caller, add, group):
     assert read(caller, group) == ["1", "2", "3"]
 
 
+def test_a_rate_limit_lets_through_what_it_says(box, caller, group):
+    """Called as fast as it goes for over two seconds: one burst, then the rate, and never more."""
+    box.fail("rate_limited", per_second=20, burst=5)
+    began, refused, passed = time.monotonic(), [], 0
+    while time.monotonic() - began < 2.2:
+        response = caller.send("getgroupcolumns", idgroup=group)
+        if response.status_code == 200:
+            passed += 1
+        else:
+            refused.append((response.status_code, response.headers["Retry-After"]))
+        most = 5 + 20 * (time.monotonic() - began)
+        assert passed <= most
+        # Calls that are refused do not use the limit up. The client may be slow, so the bound is wide.
+        time.sleep(0.01)
+    assert passed >= most * 0.7
+    assert set(refused) == {(429, "1")}
+    assert passed + len(refused) == len(box.calls)
+
+
+def test_a_rate_limit_counts_all_connections_and_says_how_long_to_wait(box, group, caller_for):
+    fault = box.fail("rate_limited", per_second=0.1, burst=2)
+    answers = [caller_for(box).send("getgroupcolumns", idgroup=group) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[-1].headers["Retry-After"] in ("9", "10")
+    assert fault.hits == 1
+    box.clear_faults()
+    box.fail("rate_limited", per_second=0.1, retry_after=3)
+    assert [caller_for(box).send("getcontacts", idgroup=group).headers.get("Retry-After") for _ in range(2)] == [
+        None,
+        "3",
+    ]
+
+
 def test_refuse_row(box, add, keys):
     fault = box.fail("refuse_row", keys=["4"], code="BAD_ROW")
     assert add("3", "4").json()["error"] == "BAD_ROW"
@@ -254,6 +287,17 @@ def test_several_faults(box, caller, group):
         ("drop_before", {"every": 0}, "every of a fault must be a whole number from 1"),
         ("drop_before", {"after": -1}, "from 0"),
         ("drop_before", {"count": "x"}, "not 'x'"),
+        ("drop_before", {"count": True}, "not True"),
+        ("drop_before", {"probability": 2}, "probability of a fault must be a number from 0 to 1"),
+        ("drop_before", {"probability": "often"}, "from 0 to 1"),
+        ("drop_before", {"methods": 5}, "methods of a fault must be a text or a list of texts"),
+        ("hide", {"keys": [["1"]]}, "keys of a fault must be a text or a list of texts"),
+        ("latency", {"seconds": float("nan")}, "must be a number from 0"),
+        ("latency", {"seconds": None}, "must be a number from 0, not None"),
+        ("capped_read", {"limit": 1e300}, "must be a number from 0"),
+        ("rate_limited", {"per_second": 0}, "per_second of the fault rate_limited must be a number from 0.001"),
+        ("redirect", {"location": "http://a\r\nX: y"}, "must be plain text"),
+        ("error", {"code": None}, "must be plain text"),
     ],
 )
 def test_wrong_faults(box, kind, arguments, message):

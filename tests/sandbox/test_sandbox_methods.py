@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import requests
@@ -86,6 +87,8 @@ REFUSED = [
     ("addcontactlist", {"contacts": '{"mobile": "3"}'}, "INCORRECT_CONTACTS"),
     ("addcontactlist", {"contacts": '["3"]'}, "INCORRECT_CONTACTS"),
     ("addcontactlist", {"contacts": '[{"mobile": ["3"]}]'}, "INCORRECT_CONTACTS"),
+    ("addcontactlist", {"contacts": "[" * 1_100}, "INCORRECT_CONTACTS"),
+    ("addcontactlist", {"contacts": r'[{"mobile": "\ud800"}]'}, "INCORRECT_CONTACTS"),
     ("modifycontact", {"idcontact": "100001", "contact": "mobile:2"}, "CONTACT_EXISTS"),
     ("modifycontact", {"idcontact": "100001", "contact": "name:2"}, "MISSING_COMPULSORY_PARAM"),
     ("modifycontact", {"idcontact": "9", "contact": "mobile:9"}, "NOT_ACCESS_TO_GROUP"),
@@ -143,7 +146,7 @@ def test_common_checks_in_order(styled):
 
 
 def test_broken_basic_header(box):
-    for header in ("Basic !!!", "Bearer dTpwdy1zZWNyZXQ=", "Basic " + "/w=="):
+    for header in ("Basic é".encode("latin-1"), "Basic !!!", "Bearer dTpwdy1zZWNyZXQ=", "Basic " + "/w=="):
         response = requests.get(f"{box.url}/api/basic/", headers={"Authorization": header}, timeout=5)
         assert (response.status_code, response.json()["error"]) == (401, "MISSING_USER")
 
@@ -229,6 +232,20 @@ def test_accounts_do_not_see_each_other(caller, box, group):
     assert box.sent_rows(theirs) == {}
 
 
+def test_a_deleted_column_is_gone_for_good(caller, box, group):
+    caller.result("deletecolumnfromgroup", idgroup=group, field="name")
+    caller.result("addcolumntogroup", idgroup=group, field="name")
+    (one, _) = box.contacts(group)
+    assert one == {"idcontact": "100001", "mobile": "1"}
+    caller.result("modifycontact", idgroup=group, idcontact="100001", contact="mobile:1,name:new")
+    assert caller.result("getcontacts", idgroup=group)[0]["name"] == "new"
+    box.dialect = Dialect(modify_merges=True)
+    caller.result("deletecolumnfromgroup", idgroup=group, field="name")
+    caller.result("modifycontact", idgroup=group, idcontact="100001", contact="mobile:9")
+    caller.result("addcolumntogroup", idgroup=group, field="name")
+    assert caller.result("getcontact", idgroup=group, idcontact="100001") == {"idcontact": "100001", "mobile": "9"}
+
+
 def test_direct_access_to_the_store(caller, box, group):
     ids = box.add_contacts(group, [{"mobile": "1"}, {"mobile": "8", "name": ""}])
     assert ids == ["100003", "100004"]
@@ -260,6 +277,8 @@ def test_the_log_of_calls(caller, box, group):
     assert (single.applied, single.error, single.params["contact"]) == (False, "CONTACT_EXISTS", "mobile:6")
     assert read.applied
     assert bulk.at < single.at < read.at
+    assert [call.number for call in box.calls] == [1, 2, 3]
+    assert abs(time.time() - bulk.time) < 60
     assert "pw-secret" not in repr(box.calls)
     assert (box.writes, box.count("addcontactlist", "getcontacts"), box.count("deletegroup")) == (2, 2, 0)
     assert box.sent_rows(group) == {"5": 2, "6": 2}
@@ -303,3 +322,31 @@ def test_a_refused_list_stores_nothing_of_it(caller, box, group):
     rows = json.dumps([{"mobile": "3"}, {"mobile": "4", "nope": "x"}])
     assert caller.code("addcontactlist", idgroup=group, contacts=rows) == "INCORRECT_FIELD"
     assert len(box.contacts(group)) == 2
+
+
+def test_a_long_list_is_stored_in_order_while_others_are_served(caller, box, group):
+    """Longer than what is stored in one go; and the log keeps nothing of its length."""
+    rows = [{"mobile": str(n), "name": "n" * 100} for n in range(100, 30_100)]
+    caller.result("addcontactlist", idgroup=group, contacts=json.dumps(rows))
+    stored = box.contacts(group)[2:]
+    assert [contact["mobile"] for contact in stored] == [row["mobile"] for row in rows]
+    assert [contact["idcontact"] for contact in stored] == [str(n) for n in range(100_003, 130_003)]
+    caller.code("creategroup", name="n" * 3_000, type="fax", fields="x")
+    assert len(box.calls[-1].params["name"]) < 2_100
+    assert max(len(repr(call)) for call in box.calls) < 5_000
+
+
+def test_secrets_are_masked_however_they_are_written(caller, box):
+    caller.raw(
+        {"PassWord": "pw-secret", "token": "pw-secret", "client_secret": "pw-secret", "access_token": "pw-secret"}
+    )
+    assert "pw-secret" not in repr(box.calls)
+
+
+def test_forms_that_are_broken(box):
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=x", "é", ""):
+        for body in (b"", b"--x", b"--x\r\n\r\n", b'--x\r\nContent-Disposition: form-data; name="user"', b"\xff" * 99):
+            response = requests.post(
+                f"{box.url}/api/http/", data=body, headers={"Content-Type": kind.encode("latin-1")}, timeout=5
+            )
+            assert (response.status_code, response.json()["error"]) == (200, "MISSING_USER")

@@ -89,7 +89,7 @@ def _row(
 
 
 def find_keys(store: Store, keys: KeyReader, check: Callable[[], None]) -> int:
-    """Normalise the stored keys that no wanted or suppressed key equals as it stands; unreadable ones become null.
+    """Normalise the stored keys that no wanted, rejected or suppressed key equals; unreadable ones become null.
 
     :param check: called for each page of contacts; raises if the run was told to stop.
     :return: how many contacts have a key that cannot be read.
@@ -100,7 +100,8 @@ def find_keys(store: Store, keys: KeyReader, check: Callable[[], None]) -> int:
         check()
         page = store.db.execute(
             "SELECT n, raw, key FROM actual a WHERE n > ? AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
-            "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) ORDER BY n LIMIT ?",
+            "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
+            "AND NOT EXISTS (SELECT 1 FROM rejects r WHERE r.key = a.key) ORDER BY n LIMIT ?",
             (last, _PAGE),
         ).fetchall()
         if not page:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -200,15 +200,17 @@ class Planner:
             return "removed"
         if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
             return "skipped"
-        differing = [(copy, names) for copy in copies if (names := self._differences(wanted, copy.values))]
+        going = set().union(*self._surplus(key, [copy.id for copy in copies]))
+        staying = [copy for copy in copies if copy.id is None or copy.id not in going]
+        differing = [(copy, names) for copy in staying if (names := self._differences(wanted, copy.values))]
         if not differing:
             return verdict if verdict != "skipped" else "unchanged"
-        if mode == "insert" and differing[0][0] is copies[0] and len(differing) < len(copies):
+        if mode == "insert" and any(copy.id in going and not self._differences(wanted, copy.values) for copy in copies):
             # A lying read hid it: it was there before this run added a copy, which goes again.
             return "skipped"
         outcome = verdict if verdict in ("added", "updated") else "updated"
         for copy, names in differing:
-            if not self._rewrite(key, row, wanted, copy, names, alone=len(copies) == 1):
+            if not self._rewrite(key, row, wanted, copy, names, alone=len(staying) == 1):
                 self._forget(key)  # its other copies stay as they are, too
                 return "rejected"
         return outcome
@@ -342,7 +344,7 @@ class Planner:
                 else:
                     self._delete(key, record_id, None, "stale")
         if self._options.mode != "remove":
-            self._copies(mirror)
+            self._copies()
 
     def _contacts(self, condition: str) -> Iterator[tuple[str, str | None]]:
         """Contacts with a readable key that meet a condition, page by page."""
@@ -359,51 +361,67 @@ class Planner:
             for _, key, record_id in page:
                 yield key, record_id
 
-    def _copies(self, mirror: bool) -> None:
-        """Several contacts with one wanted key: copies that this run made go, older ones go in a mirror."""
-        remove_old = mirror and not self._withhold
-        doubled = self._store.db.execute(
-            "SELECT key FROM actual a WHERE key IS NOT NULL "
-            "AND EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key AND w.verdict <> 'suppressed') "
-            "GROUP BY key HAVING count(*) > 1"
-        ).fetchall()
-        for (key,) in doubled:
+    def _surplus(self, key: str, ids: Sequence[str | None]) -> tuple[list[str], list[str]]:
+        """Which of several contacts with one wanted key go: copies that this run made, and older ones in a mirror.
+
+        :param ids: of all of them, the lowest first, which survives; none goes where they have no ids.
+        """
+        known = [found for found in ids if found is not None]
+        if len(known) < 2:
+            return [], []
+        old = [found for found in known if not self._tried or self._seen_first(found)]
+        new = [found for found in known if found not in old]
+        extra = (new if old else new[1:]) if self._sent(key) else []
+        return extra, old[1:] if self._removes_old else []
+
+    @property
+    def _removes_old(self) -> bool:
+        return self._options.mode == "mirror" and not self._withhold
+
+    def _copies(self) -> None:
+        """Delete surplus contacts with one wanted key. A rejected row protects all of its own."""
+        for key in self._doubled():
             ids = [
                 found
                 for (found,) in self._store.db.execute(
                     "SELECT id FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
                 )
             ]
-            if not self._tried or ids[0] is None:
-                old, new = ids, []
-            else:
-                old = [found for found in ids if self._seen_first(found)]
-                new = [found for found in ids if not self._seen_first(found)]
-            surplus_new = (new if old else new[1:]) if self._sent(key) else []
-            surplus_old = old[1:] if remove_old else []
-            for found in surplus_new:
-                self._drop_copy(key, found, "extra")
-            for found in surplus_old:
-                self._drop_copy(key, found, "duplicate")
-            if len(ids) - len(surplus_new) - len(surplus_old) > 1:
+            extra, duplicate = self._surplus(key, ids)
+            for found in extra:
+                self._delete(key, found, None, "extra")
+            for found in duplicate:
+                self._delete(key, found, None, "duplicate")
+            if len(ids) - len(extra) - len(duplicate) > 1:
                 self._plan.doubles += 1
-                if mirror:
-                    self._fail(None, key, None, "", APPEARED if remove_old else WITHHELD_COPIES)
+                if self._options.mode == "mirror":
+                    self._fail(None, key, None, "", APPEARED if self._removes_old else WITHHELD_COPIES)
+
+    def _doubled(self) -> Iterator[str]:
+        """Wanted keys that more than one contact has, page by page."""
+        last = ""
+        while True:
+            self._check()
+            page = self._store.db.execute(
+                "SELECT key FROM actual a WHERE key > ? AND EXISTS "
+                "(SELECT 1 FROM wanted w WHERE w.key = a.key AND w.verdict NOT IN ('suppressed', 'rejected')) "
+                "GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT ?",
+                (last, _PAGE),
+            ).fetchall()
+            if not page:
+                return
+            last = page[-1][0]
+            yield from (key for (key,) in page)
 
     def _sent(self, key: str) -> bool:
         marks = "kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')"
         return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
 
-    def _drop_copy(self, key: str, record_id: str | None, why: str) -> None:
-        """Delete a copy, and do not bother to update it first."""
-        self._forget(key, "AND id = ?", record_id)
-        self._delete(key, record_id, None, why)
-
-    def _forget(self, key: str, and_also: str = "", *args: object) -> None:
+    def _forget(self, key: str) -> None:
         """Take back what this plan holds for a key."""
         self._flush()
         for table in ("ops WHERE state = 'planned' AND", "failures WHERE"):
-            self._store.db.execute(f"DELETE FROM {table} key = ? {and_also}", (key, *args))
+            self._store.db.execute(f"DELETE FROM {table} key = ?", (key,))
 
     # --- bookkeeping ---
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -138,6 +140,19 @@ class World:
     def now(self) -> Counter[str]:
         """The contacts without their ids, each as JSON, with how often it is there."""
         return bag({k: v for k, v in contact.items() if k != "idcontact"} for contact in self.stored())
+
+    def wait_for(self, method: str, count: int = 1) -> None:
+        """Wait until so many calls of the method have arrived."""
+        end = time.monotonic() + 30
+        while self.sandbox.count(method) < count:
+            assert time.monotonic() < end, f"no {count} calls of {method} within 30 s"
+            time.sleep(0.005)
+
+    def when(self, method: str, do: Callable[[], object], count: int = 1, *, later: float = 0.0) -> threading.Thread:
+        """Do something ``later`` seconds after a call has arrived, beside the refresh."""
+        thread = threading.Thread(target=lambda: (self.wait_for(method, count), time.sleep(later), do()), daemon=True)
+        thread.start()
+        return thread
 
     def quiet(self, rows: Any, **how: Any) -> None:
         """A repeat reads the columns and the group, and writes nothing."""

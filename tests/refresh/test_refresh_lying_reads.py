@@ -284,9 +284,7 @@ def test_what_appears_during_the_run_is_not_deleted_by_it(world: World) -> None:
     """Somebody adds a contact by hand between the first read and the last one."""
     world.make(people(*range(20)))
     world.sandbox.fail("latency", methods="modifycontact", seconds=0.4, count=1)
-    import threading
-
-    threading.Timer(0.25, lambda: world.sandbox.add_contacts(world.group, people(777))).start()
+    world.when("modifycontact", lambda: world.sandbox.add_contacts(world.group, people(777)))
     rows = [person(0, name="New"), *people(*range(1, 20))]
     ended = world.ends(rows, mode="mirror")
     assert "it appeared during the run; the next run deletes it" in ended.message
@@ -306,9 +304,7 @@ def test_a_contact_that_goes_during_the_run_is_a_case_and_no_end(world: World, m
     world.sandbox.dialect = Dialect(missing_contact_code=code)
     gone = world.ids()[phone(3)]
     world.sandbox.fail("latency", methods="getcontact", seconds=0.5)
-    import threading
-
-    threading.Timer(0.25, lambda: world.sandbox.remove_contacts(world.group, [gone])).start()
+    world.when("getcontact", lambda: world.sandbox.remove_contacts(world.group, [gone]))
     rows = people(*range(20), name="New")
     result = world.run(rows, mode=mode)
     # Once for the id check, and once more after a code that is not known.

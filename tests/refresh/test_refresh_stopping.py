@@ -99,20 +99,11 @@ def test_a_stop_while_the_last_read_is_under_way_is_no_success(world: World) -> 
     rows = _make(world)
     world.sandbox.fail("latency", methods="getcontacts", seconds=0.6, after=1)
     refresh = world.refresh(mode="mirror", max_deletes=10)
-    stopper = threading.Thread(
-        target=lambda: (_wait_for(world, "getcontacts", 2), time.sleep(0.2), refresh.stop()), daemon=True
-    )
-    stopper.start()
+    stopper = world.when("getcontacts", refresh.stop, 2, later=0.2)
     with pytest.raises(AfilnetStoppedError):
         refresh.run(DictRows(rows))
     stopper.join()
     assert world.now() == bag(rows)
-
-
-def _wait_for(world: World, method: str, count: int) -> None:
-    end = time.monotonic() + 10
-    while world.sandbox.count(method) < count and time.monotonic() < end:
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("phase", ["spooling", "suppressing"])
@@ -161,10 +152,7 @@ def test_a_replacement_under_way_is_brought_to_its_end(world: World, delay: floa
     rows = people(*range(40), name="a, b")
     world.sandbox.fail("latency", methods="deletecontact", seconds=0.15)
     refresh = world.refresh({"max_connections": 3}, unsafe_values="replace", max_deletes=1.0)
-    stopper = threading.Thread(
-        target=lambda: (_wait_for(world, "deletecontact", 4), time.sleep(delay), refresh.stop()), daemon=True
-    )
-    stopper.start()
+    stopper = world.when("deletecontact", refresh.stop, 4, later=delay)
     with pytest.raises(AfilnetStoppedError):
         refresh.run(DictRows(rows))
     stopper.join()
@@ -176,10 +164,7 @@ def test_a_replacement_is_brought_to_its_end_although_the_server_asked_for_a_pau
     world.make(people(*range(20)))
     world.sandbox.fail("rate_limited", methods="addcontactlist", count=1, retry_after=60)
     refresh = world.refresh({"max_connections": 1}, unsafe_values="replace", max_deletes=1.0)
-    stopper = threading.Thread(
-        target=lambda: (_wait_for(world, "addcontactlist", 1), time.sleep(0.2), refresh.stop()), daemon=True
-    )
-    stopper.start()
+    stopper = world.when("addcontactlist", refresh.stop, 1, later=0.2)
     with pytest.raises(AfilnetStoppedError):
         refresh.run(DictRows([person(3, name="a, b")]))
     assert len(world.stored()) == 20
@@ -201,12 +186,10 @@ def _stop_when_all_was_read(world: World, refresh: Refresh, reads: int) -> list[
     told: list[float] = []
 
     def stop() -> None:
-        _wait_for(world, "getcontacts", reads)
-        time.sleep(0.6)
         told.append(time.monotonic())
         refresh.stop()
 
-    threading.Thread(target=stop, daemon=True).start()
+    world.when("getcontacts", stop, reads, later=0.6)
     return told
 
 

@@ -132,13 +132,10 @@ def test_extra_copies_are_removed_and_the_lowest_id_survives(world: World) -> No
     """A server that stores the list twice, as one that answers late and is asked by a proxy again."""
     world.make(people(*range(10)))
     world.sandbox.fail("latency", methods="addcontactlist", seconds=0.5)
-    import threading
-
     # It comes after the first read and before the last: not this run's doing for the eye of the engine, but its keys.
     early: list[str] = []
     first = people(20, 21, 22, 24, 25, name="Early")  # 23 is a probe
-    timer = threading.Timer(0.25, lambda: early.extend(world.sandbox.add_contacts(world.group, first)))
-    timer.start()
+    world.when("addcontactlist", lambda: early.extend(world.sandbox.add_contacts(world.group, first)))
     result = world.run(people(*range(30)), mode="upsert")
     assert world.now() == bag(people(*range(30)))
     assert len(early) == 5
@@ -150,9 +147,7 @@ def test_extra_copies_are_removed_and_the_lowest_id_survives(world: World) -> No
 def test_extra_copies_count_for_max_deletes(world: World) -> None:
     world.make(people(*range(10)))
     world.sandbox.fail("latency", methods="addcontactlist", seconds=0.5)
-    import threading
-
-    threading.Timer(0.25, lambda: world.sandbox.add_contacts(world.group, people(*range(12, 30)))).start()
+    world.when("addcontactlist", lambda: world.sandbox.add_contacts(world.group, people(*range(12, 30))))
     ended = world.ends(people(*range(30)), mode="upsert")
     assert "Nothing was written" not in ended.message
     assert "18 extra" in ended.message or "extra" in ended.message

@@ -164,7 +164,7 @@ def test_a_replacement_is_brought_to_its_end_although_the_server_asked_for_a_pau
     world.make(people(*range(20)))
     world.sandbox.fail("rate_limited", methods="addcontactlist", count=1, retry_after=60)
     refresh = world.refresh({"max_connections": 1}, unsafe_values="replace", max_deletes=1.0)
-    stopper = world.when("addcontactlist", refresh.stop, 1, later=0.2)
+    world.when("addcontactlist", refresh.stop, 1, later=0.2)
     with pytest.raises(AfilnetStoppedError):
         refresh.run(DictRows([person(3, name="a, b")]))
     assert len(world.stored()) == 20

@@ -202,8 +202,7 @@ def forecast(
             added.append(stored({kind: sent} | {name: value for name, value in values.items() if value}))
             still_differ += differs(added[-1], values)
         else:
-            alone = len(there) == 1
-            if mirror and withhold and not alone:
+            if mirror and withhold and len(there) > 1:
                 reasons.append("more than once")
             elif mirror:
                 delete(there[1:], "deleted_duplicates")
@@ -213,7 +212,7 @@ def forecast(
             safe = not any("," in value or ":" in value for text in texts for value in text.values())
             if not changed:
                 counts["unchanged"] += 1
-            elif safe or (o["unsafe_values"] == "replace" and alone):
+            elif safe or (o["unsafe_values"] == "replace" and len(there) == 1):
                 counts["updated"] += 1
                 for contact in changed:
                     kept = contact if safe and merges else stored(contact)
@@ -236,7 +235,7 @@ def forecast(
         reasons.append("never deleted")
 
     # Whether it may be done, and what can be seen afterwards.
-    may_go = {number for number, values in then.items() if values is None} | replaced
+    may_go = {number for number, values in then.items() if values is None} | replaced if has_ids else set()
     if counts["rejected"] > _allowed(o["max_rejected"], len(rows)):
         stops.append("max_rejected=")
     elif unsafe_rows:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from refresh_world import World, bag, people, person, shown
 
+from airflow_provider_afilnet.sandbox.dialect import Dialect
+
 
 @pytest.mark.parametrize("unsafe_values", ["fail", "reject", "replace"])
 def test_a_double_that_a_mirror_deletes_anyway_need_not_be_written(world: World, unsafe_values: str) -> None:
@@ -32,3 +34,14 @@ def test_a_rejected_row_protects_its_contact_whatever_bare_digits_mean(world: Wo
     result = world.run(rows, mode="mirror", max_rejected=1, **how)
     assert world.now() == bag([person(2), other])
     assert shown(result) == {"unchanged": 1, "rejected": 1}
+
+
+@pytest.mark.parametrize("bulk_dedupes", [False, True])
+def test_a_contact_is_not_lost_that_is_replaced_while_its_double_goes(world: World, bulk_dedupes: bool) -> None:
+    """A server that skips known keys skips the replacement, too, as long as the double is there."""
+    world.sandbox.dialect = Dialect(bulk_dedupes=bulk_dedupes)
+    world.make([person(1), person(1, city="Old"), person(2)])
+    rows = [person(1, name="Ana, Eva"), person(2)]
+    result = world.run(rows, mode="mirror", unsafe_values="replace")
+    assert world.now() == bag(rows)
+    assert shown(result) == {"unchanged": 1, "updated": 1, "deleted_duplicates": 1}

@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "api": {"api"},
     "refresh": {"refresh", "api"},
     "sandbox": {"sandbox", "api"},
+    # The command line stands beside the Airflow skin: of no use to it, and without it.
+    "cli": {"cli", "refresh", "sandbox", "api"},
     "get_provider_info": set(),
     "__init__": set(),
     # The skin has an order of its own, so that none of its packages leans on one that leans on it.
@@ -30,7 +32,7 @@ MAY_IMPORT = {
     "operators": {"operators", "hooks", *BELOW_THE_SKIN},
     "transfers": {"transfers", "operators", "hooks", *BELOW_THE_SKIN},
 }
-WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "get_provider_info", "__init__"}
+WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "cli", "get_provider_info", "__init__"}
 COSTLY = {"requests", "aiohttp", "phonenumbers", "pycountry", "ijson", "email_validator", "pyarrow"}
 
 
@@ -144,6 +146,11 @@ def test_costly_libraries_are_imported_by_lazy_modules_only(module: str) -> None
         assert not eager, f"{module} imports {direct} and is imported at the top of {eager}"
 
 
+def test_the_sandbox_is_loaded_by_its_own_command_only() -> None:
+    loaded = loaded_by(f"{ROOT}.cli.main")
+    assert not {name for name in loaded if name.startswith((f"{ROOT}.sandbox", "uvicorn", "starlette"))}
+
+
 def test_importing_the_package_costs_nothing() -> None:
     loaded = loaded_by(ROOT)
     assert {name for name in loaded if name.startswith(ROOT)} == {ROOT}
@@ -158,7 +165,7 @@ def test_provider_info_costs_nothing() -> None:
         assert "airflow" not in loaded
 
 
-@pytest.mark.parametrize("floor", ["api", "refresh", "sandbox"])
+@pytest.mark.parametrize("floor", ["api", "refresh", "sandbox", "cli"])
 def test_a_floor_alone_is_cheap_and_free_of_airflow(floor: str) -> None:
     """All of a floor but the modules that are meant to be imported lazily, in one fresh interpreter."""
     eager = [

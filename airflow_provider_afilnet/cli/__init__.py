@@ -1,0 +1,1 @@
+"""The command ``afilnet``: look at an account, run the sandbox, move contacts in and out. It needs no Airflow."""

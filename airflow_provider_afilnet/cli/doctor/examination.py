@@ -1,0 +1,181 @@
+"""A whole visit: make or open the scratch group, run the probes, clean up whatever happens."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from airflow_provider_afilnet.api.answers import read_columns, read_new_id
+from airflow_provider_afilnet.api.errors import AfilnetError
+from airflow_provider_afilnet.cli.doctor.contact_probes import NotEmptyError
+from airflow_provider_afilnet.cli.doctor.group_probes import id_form, said_id
+from airflow_provider_afilnet.cli.doctor.probe_table import EMAIL_PROBES, PROBES
+from airflow_provider_afilnet.cli.doctor.scratch import COLUMNS, Scratch, UnsettledError, clean_up
+from airflow_provider_afilnet.cli.doctor.visit import Visit, run_probes
+
+_NOT_ASKED: Final = {
+    "soap": "Not asked: the vendor publishes neither WSDL address nor operations; ask Afilnet's support.",
+    "oauth": "Not asked: the vendor publishes neither token address nor grant; ask Afilnet's support.",
+}
+
+
+def examine(visit: Visit, group_id: str | None, create: bool) -> list[str]:
+    """Run everything that writes, and clean up.
+
+    :param group_id: an empty group of the user's, to work in.
+    :param create: make a group; with ``group_id`` only to see what ``creategroup`` and ``deletegroup`` answer.
+    :return: a sentence for each thing that is left behind.
+    :raises NotEmptyError: if the user's group is not empty; it was not touched.
+    """
+    before: list[str] | None = None
+    try:
+        own = None
+        if group_id is not None:
+            own = _open(visit, group_id)
+            before = own.columns
+            run_probes(visit, own, PROBES)
+        if create:
+            _examine_new_group(visit, probes=own is None)
+    except KeyboardInterrupt:
+        visit.console.failed("visit", "it was stopped; what was found so far is below.")
+    except UnsettledError as error:
+        visit.console.failed("visit", f"{error}.")
+    except AfilnetError as error:
+        visit.console.failed("visit", f"{error} The rest was not asked.")
+    finally:
+        left = _clean(visit, before)
+    _tell_the_rest(visit, create)
+    return left
+
+
+def _open(visit: Visit, group_id: str) -> Scratch:
+    reply = visit.observer.ask("getgroupcolumns", idgroup=group_id)
+    if not reply.ok:
+        raise UnsettledError(f"group {group_id} cannot be used: getgroupcolumns was refused with {reply.code}")
+    columns = read_columns(reply.result)
+    scratch = Scratch(visit.observer, group_id, columns, ours=False, name="", settle=visit.settle)
+    shown = scratch.read()
+    if shown is None:
+        visit.console.observed("scratch group", f"{group_id} answers null, which proves nothing; the first probe will.")
+    elif not all(scratch.is_own(one) for one in shown):
+        raise NotEmptyError(
+            f"Group {group_id} is not empty ({len(shown)} contacts), so nothing was touched; give an empty group, or "
+            "use --create."
+        )
+    scratch.adopt_leftovers()
+    # From here on the group is the doctor's to clean.
+    visit.scratches.append(scratch)
+    if left := scratch.clean(visit.console.note):
+        raise UnsettledError(f"an earlier visit's leftovers could not be deleted: {left[0].rstrip('.')}")
+    scratch.columns = scratch.read_columns()
+    if shown:
+        visit.console.ok("scratch group", f"{len(shown)} contacts that an earlier visit left behind were deleted.")
+    visit.console.ok("scratch group", f"{group_id} is empty and of type {scratch.kind}.")
+    return scratch
+
+
+def _examine_new_group(visit: Visit, *, probes: bool) -> None:
+    scratch = _create(visit, "mobile")
+    if scratch is None:
+        return
+    if probes:
+        run_probes(visit, scratch, PROBES)
+        other = _create(visit, "email")
+        if other is not None:
+            run_probes(visit, other, EMAIL_PROBES)
+    _delete_group(visit, scratch)
+
+
+def _create(visit: Visit, kind: str) -> Scratch | None:
+    name = f"afilnet doctor {kind} {dt.datetime.now(dt.UTC):%Y-%m-%d %H.%M.%S}"
+    visit.making = name
+    fields = [kind, COLUMNS[0]]
+    reply = visit.observer.ask("creategroup", name=name, type=kind, fields=",".join(fields))
+    if not reply.ok:
+        visit.making = None
+        raise UnsettledError(f"creategroup was refused with {reply.code}")
+    form = id_form(reply, "idgroup")
+    visit.settle_question("creategroup_answer", form, f"{said_id(form)}.")
+    group_id = read_new_id(reply.result, "idgroup")
+    visit.making = None
+    if group_id is None:
+        visit.lost_groups.append(name)
+        visit.console.unknown(
+            "scratch group",
+            f"one named {name!r} was made and its id was not answered; look it up in the Afilnet panel and go on with: "
+            "afilnet doctor --group <its id>.",
+        )
+        return None
+    scratch = Scratch(visit.observer, group_id, fields, ours=True, name=name, settle=visit.settle)
+    visit.scratches.append(scratch)
+    visit.console.ok("scratch group", f"{group_id}, named {name!r}, was made.")
+    return scratch
+
+
+def _delete_group(visit: Visit, scratch: Scratch) -> None:
+    first = visit.observer.ask("deletegroup", idgroup=scratch.group_id)
+    if not first.ok:
+        visit.console.failed("deletegroup", f"it was refused with {first.code}.")
+        return
+    scratch.emptied = True
+    again = visit.observer.ask("deletegroup", idgroup=scratch.group_id)
+    word = again.code or "success"
+    visit.settle_question("group_delete", word, f"success with {first.form}; for a group that is gone: {word}.")
+
+
+def _clean(visit: Visit, before: list[str] | None) -> list[str]:
+    left = [
+        f"a group named {name!r}, whose id creategroup did not answer: delete it in the Afilnet panel, after the visit "
+        "with --group if you want one."
+        for name in visit.lost_groups
+    ]
+    if visit.making:
+        left.append(f"perhaps a group named {visit.making!r}, whose creation got no answer: look in the Afilnet panel.")
+    try:
+        found = clean_up(visit.scratches, visit.console.note)
+        if before is not None and not found:
+            found += _changed_columns(visit.scratches[0], before)
+        left += found
+    except KeyboardInterrupt:
+        left += [scratch.left("the clean-up was stopped") for scratch in visit.scratches if not scratch.emptied]
+    if visit.scratches and not left:
+        visit.console.ok("clean-up", "nothing is left behind.")
+    for sentence in left:
+        visit.console.failed("left behind", sentence)
+    return left
+
+
+def _changed_columns(scratch: Scratch, before: list[str]) -> list[str]:
+    try:
+        after = scratch.read_columns()
+    except (AfilnetError, UnsettledError) as error:
+        return [f"perhaps other columns in group {scratch.group_id}, which could not be read again ({error})"]
+    if sorted(after) == sorted(before):
+        return []
+    return [f"group {scratch.group_id} has other columns than before: compare them in the Afilnet panel."]
+
+
+def _tell_the_rest(visit: Visit, create: bool) -> None:
+    observer, findings = visit.observer, visit.findings
+    if not create:
+        for question in ("creategroup_answer", "group_delete"):
+            findings.leave(question, "Not asked: only a group that the doctor makes itself can tell; add --create.")
+    for question, why in _NOT_ASKED.items():
+        findings.leave(question, why)
+    headers = sorted(observer.headers)
+    visit.settle_question(
+        "rate_limits",
+        headers,
+        f"{', '.join(headers)}." if headers else f"no header about limits came in {observer.calls} calls.",
+        "certain" if headers else "likely",
+    )
+    latest = max((scratch.latest for scratch in visit.scratches), default=0.0)
+    if visit.scratches:
+        visit.settle_question(
+            "reads_late",
+            round(latest, 1),
+            f"no: a write showed up to {latest:.1f} s later; set the refresh option settle well above it."
+            if latest
+            else "yes: every write showed in the next read.",
+            "likely",
+        )

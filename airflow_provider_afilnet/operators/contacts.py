@@ -12,6 +12,7 @@ from airflow_provider_afilnet.api.errors import (
     AfilnetExistsError,
     AfilnetInvalidRequestError,
     AfilnetNotFoundError,
+    AfilnetOutcomeUnknownError,
     AfilnetUnreadableAnswerError,
 )
 from airflow_provider_afilnet.api.settings import read_bool
@@ -179,7 +180,16 @@ class AfilnetAddContactListOperator(AfilnetBaseOperator):
         return False
 
     def work(self, context: Context) -> dict[str, int]:
-        return self.hook.add_contact_list(self.group_id, _several(self.contacts))
+        try:
+            return self.hook.add_contact_list(self.group_id, _several(self.contacts))
+        except AfilnetOutcomeUnknownError as error:
+            raise AfilnetOutcomeUnknownError(
+                f"{error} Nothing is repeated, since that could add everybody twice: look at the group in the Afilnet "
+                "panel before you try again, or use AfilnetUpsertContactsOperator, which adds only who is missing.",
+                code=error.code,
+                method=error.method,
+                http_status=error.http_status,
+            ) from error
 
 
 class AfilnetModifyContactOperator(AfilnetBaseOperator):
@@ -233,10 +243,26 @@ class AfilnetDeleteContactOperator(AfilnetBaseOperator):
         ignore_missing = read_bool(self.ignore_missing, "ignore_missing")
         try:
             self.hook.delete_contact(self.group_id, self.contact_id)
-        except AfilnetNotFoundError:
-            if not ignore_missing:
+        except AfilnetNotFoundError as error:
+            # What is answered for a missing contact is not documented, so the contact itself is asked for.
+            if self._is_there():
                 raise
+            if not ignore_missing:
+                raise AfilnetNotFoundError(
+                    f"{error} If the answer to an earlier try was lost, that try may have deleted it. Use "
+                    "ignore_missing=True to accept that.",
+                    code=error.code,
+                    method=error.method,
+                    http_status=error.http_status,
+                ) from error
             self.log.info("Contact %s is not in group %s: nothing to delete.", self.contact_id, self.group_id)
+
+    def _is_there(self) -> bool:
+        try:
+            self.hook.get_contact(self.group_id, self.contact_id)
+        except AfilnetNotFoundError:
+            return False
+        return True
 
 
 class AfilnetUpsertContactsOperator(AfilnetRefreshOperator):

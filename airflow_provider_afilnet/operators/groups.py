@@ -180,7 +180,7 @@ class AfilnetDeleteGroupOperator(AfilnetBaseOperator):
 
     :param group_id: the group.
     :param ignore_missing: succeed if there is no such group, or this account has no access to it (the API does not
-        tell the two apart).
+        tell the two apart). A group whose deletion was refused and that still answers is an error all the same.
     """
 
     template_fields: Sequence[str] = ("afilnet_conn_id", "group_id", "ignore_missing")
@@ -195,8 +195,16 @@ class AfilnetDeleteGroupOperator(AfilnetBaseOperator):
         try:
             self.hook.delete_group(self.group_id)
         except AfilnetAccessError as error:
-            if not (ignore_missing and names_no_group(error)):
+            if not names_no_group(error) or self.hook.group_exists(self.group_id):
                 raise
+            if not ignore_missing:
+                raise AfilnetAccessError(
+                    f"{error} If the answer to an earlier try was lost, that try may have deleted it. Use "
+                    "ignore_missing=True to accept that.",
+                    code=error.code,
+                    method=error.method,
+                    http_status=error.http_status,
+                ) from error
             self.log.info("Group %s is not there: nothing to delete.", self.group_id)
 
 

@@ -5,6 +5,7 @@ A failure prints its steps, which are a test as they stand, and a blob for ``@re
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections import Counter
@@ -416,6 +417,14 @@ def _doubled(contacts: Sequence[dict[str, str]], kind: str) -> Counter[str]:
 def box() -> Iterator[Sandbox]:
     with Sandbox(user="u", password="p") as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def no_logs() -> Iterator[None]:
+    """Some ten thousand refreshes log more than pytest can well keep in memory."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def _play(box: Sandbox, source: Source) -> None:

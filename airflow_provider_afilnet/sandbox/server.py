@@ -17,12 +17,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from airflow_provider_afilnet.api.methods import GROUP_TYPES
-from airflow_provider_afilnet.sandbox.app import TRANSPORT, create_app
+from airflow_provider_afilnet.sandbox.app import create_app
 from airflow_provider_afilnet.sandbox.calls import Call
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 from airflow_provider_afilnet.sandbox.faults import Fault
 from airflow_provider_afilnet.sandbox.state import Account, State
 from airflow_provider_afilnet.sandbox.store import Group, Store
+from airflow_provider_afilnet.sandbox.wire import TRANSPORT
 
 # Longer than any pause of a client between two calls, so that no connection is closed under a call by accident.
 _KEEP_ALIVE_SECONDS = 75
@@ -71,7 +72,7 @@ class Sandbox:
         self.password = password
         self.host = host
         self.port = port
-        self._state = State(Store(path), dialect or Dialect())
+        self._state = State(Store(path), dialect or Dialect(), host=host)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.add_account(user, password, balance=balance)
@@ -162,6 +163,30 @@ class Sandbox:
         """Let another user sign in, or change the password and the balance of one."""
         self._state.accounts[user] = Account(password, balance)
 
+    def add_client(self, user: str, client_id: str, client_secret: str) -> None:
+        """Let an OAuth client sign in for ``user``, at ``url`` + ``/oauth/token``, to call ``/api/json/``."""
+        if user not in self._state.accounts:
+            raise KeyError(f"The sandbox has no user {user}")
+        self._state.tokens.clients[client_id] = (client_secret, user)
+
+    @property
+    def token_life(self) -> float:
+        """Seconds that a new OAuth token lives."""
+        return self._state.tokens.life
+
+    @token_life.setter
+    def token_life(self, seconds: float) -> None:
+        self._state.tokens.life = seconds
+
+    @property
+    def token_requests(self) -> int:
+        """How many requests for an OAuth token came; they are no calls of the API."""
+        return self._state.tokens.asked
+
+    def expire_tokens(self) -> None:
+        """Refuse every OAuth token that was given so far."""
+        self._state.tokens.expire()
+
     # What is stored, without HTTP
 
     def _group(self, group_id: str) -> Group:
@@ -244,6 +269,10 @@ class Sandbox:
     def clear_calls(self) -> None:
         """Forget every call and every received row."""
         self._state.log.clear()
+
+    def reset(self) -> None:
+        """Forget groups, contacts, calls and faults; ids begin anew. Accounts and the dialect stay."""
+        self._state.reset()
 
     # Faults
 

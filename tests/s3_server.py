@@ -13,7 +13,7 @@ import requests
 from moto.server import ThreadedMotoServer
 from upath import UPath
 
-KEY, SECRET, REGION = "AKIAREPORTTEST", "Secreto-De-Prueba-S3-9", "us-east-1"
+KEY, SECRET, REGION = "AKIAREPORTTEST", "Secreto-De-Prueba-S3-9", "eu-west-1"
 
 
 class S3Server:
@@ -29,7 +29,10 @@ class S3Server:
             "s3", endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name=REGION
         )
         self.bucket = f"reports-{uuid.uuid4().hex}"
-        self.client.create_bucket(Bucket=self.bucket)
+        self.make_bucket()
+
+    def make_bucket(self) -> None:
+        self.client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     @property
     def conn_id(self) -> str:

@@ -136,7 +136,7 @@ def test_a_report_that_is_lost_at_the_end_is_retried(
     assert result.state == "up_for_retry"
     assert isinstance(result.error, AfilnetReportError)
     assert "3 updated" in str(result.error)
-    s3.client.create_bucket(Bucket=s3.bucket)
+    s3.make_bucket()
     again = run_task(task(retries=1), try_number=2)
     assert again.state == "success", again.error
     assert (again.value["unchanged"], again.value["rounds"]) == (6, 0)

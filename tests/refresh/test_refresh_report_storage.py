@@ -18,7 +18,7 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from refresh_world import World, bag, people, person, phone, table
-from s3_server import SECRET, S3Server
+from s3_server import KEY, REGION, SECRET, S3Server
 from upath import UPath
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
@@ -276,7 +276,8 @@ def test_a_storage_that_cannot_be_used_stops_the_run_before_it_calls_anything(
     assert not caught.value.retryable
     assert SECRET not in text_of(caught.value)
     if case == "no such bucket":
-        assert [bucket["Name"] for bucket in s3.client.list_buckets()["Buckets"]].count("not-there") == 0
+        names = {bucket["Name"] for bucket in s3.client.list_buckets()["Buckets"]}
+        assert "not-there" not in names, "a misspelt bucket is not made"
 
 
 def _at_the_second_read(world: World, strike: Callable[[], None]) -> threading.Thread:
@@ -319,7 +320,7 @@ def test_a_journal_that_fails_ends_the_run_and_the_retry_carries_on(world: World
     assert isinstance(ended.error, AfilnetReportError)
     assert "journal.jsonl" in ended.message
     assert world.now() == bag(rows)
-    s3.client.create_bucket(Bucket=s3.bucket)
+    s3.make_bucket()
     assert world.run(rows, report=s3.folder()).unchanged == 20
 
 
@@ -441,14 +442,12 @@ print(json.dumps([small, written(300_000)]))
 
 
 def test_memory_stays_flat_however_long_the_journal_is(s3: S3Server) -> None:
-    from s3_server import KEY
-
     found = subprocess.run(
         [sys.executable, "-c", _GROWING, s3.url, s3.bucket, KEY, SECRET],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1"},
+        env={**os.environ, "AWS_DEFAULT_REGION": REGION},
     )
     small, large = json.loads(found.stdout)
     files = {name: len(s3.read(f"report/{name}.jsonl")) >> 20 for name in ("journal", "backup")}

@@ -57,15 +57,15 @@ def _open(visit: Visit, group_id: str) -> Scratch:
     shown = scratch.read()
     if shown is None:
         visit.console.observed("scratch group", f"{group_id} answers null, which proves nothing; the first probe will.")
-    elif not all(scratch.is_own(one) for one in shown):
+    elif not all(scratch.could_be_own(one) for one in shown):
         raise NotEmptyError(
             f"Group {group_id} is not empty ({len(shown)} contacts), so nothing was touched; give an empty group, or "
             "use --create."
         )
-    scratch.adopt_leftovers()
     # From here on the group is the doctor's to clean.
     visit.scratches.append(scratch)
-    if left := scratch.clean(visit.console.note):
+    # Where it is not known whether the group is empty, nothing is taken for a leftover.
+    if shown is not None and (left := scratch.clean_leftovers(visit.console.note)):
         raise UnsettledError(f"an earlier visit's leftovers could not be deleted: {left[0].rstrip('.')}")
     scratch.columns = scratch.read_columns()
     if shown:

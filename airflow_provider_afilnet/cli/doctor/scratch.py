@@ -104,6 +104,8 @@ class Scratch:
         self.last_result: Any = None
         self._ids: dict[str, list[str]] = {}
         self._issued = 0
+        self._tails: set[str] = set()
+        self._adopting = False
         self._added_columns: list[str] = []
         self.first_key = self.new_key()
         self.second_key = self.new_key()
@@ -195,12 +197,16 @@ class Scratch:
 
     def new_key(self) -> str:
         """A key that was not used yet."""
+        key = fictional_key(self.kind, self._issued)
         self._issued += 1
-        return fictional_key(self.kind, self._issued - 1)
+        self._tails.add(self.tail(key))
+        return key
 
     def list_keys(self, count: int) -> list[str]:
         """The keys of a list of this length; a longer list begins with the same ones."""
-        return [fictional_key(self.kind, LIST_START + number) for number in range(count)]
+        keys = [fictional_key(self.kind, LIST_START + number) for number in range(count)]
+        self._tails.update(map(self.tail, keys))
+        return keys
 
     def add(self, contact: Mapping[str, str]) -> Reply:
         """``addcontact``; remembers the id, where it answers one that is true."""
@@ -237,12 +243,22 @@ class Scratch:
 
     # --- the end ---
 
-    def adopt_leftovers(self) -> None:
-        """Take over what an earlier visit that was killed left in this group: its columns."""
+    def clean_leftovers(self, say: Callable[[str], None]) -> list[str]:
+        """Take out what an earlier visit that was killed left in this group; answers as :meth:`clean` does."""
         self._added_columns += [name for name in self.columns if name.lower() in COLUMNS]
+        self._adopting = True
+        left = self.clean(say)
+        self._adopting = False
+        return left
 
     def is_own(self, shown: Shown) -> bool:
-        """Whether the contact can only be the doctor's."""
+        """Whether the contact can only be the doctor's: this visit's, or, among leftovers, any visit's."""
+        if self._adopting:
+            return self.could_be_own(shown)
+        return self.tail(self.key_of(shown)) in self._tails
+
+    def could_be_own(self, shown: Shown) -> bool:
+        """Whether the contact is fictional, so that some visit may have left it."""
         return is_fictional(self.kind, self.key_of(shown))
 
     def clean(self, say: Callable[[str], None]) -> list[str]:

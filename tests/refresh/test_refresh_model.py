@@ -190,7 +190,7 @@ class RefreshMachine(RuleBasedStateMachine):
     def begin(
         self, kind: str, crowd: bool, source: _People, group: _People, agreed: set[int], answers: tuple[Dialect, bool]
     ) -> None:
-        self.box.clear_faults()
+        self.box.reset()
         self.answer_otherwise(*answers)
         self.kind = kind
         # In a crowd a few contacts that cannot be read do not stop a run.

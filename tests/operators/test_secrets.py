@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,17 @@ def every_operator(group: str, contact_id: str) -> Iterator[Any]:
                     yield operator(task_id=name, **needed)
 
 
+def told_by(error: BaseException | None) -> Iterator[str]:
+    """Everything that an error and all that it comes from, suppressed or not, can be made to say."""
+    todo, seen = [error], set[int]()
+    while todo:
+        one = todo.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield from (str(one), repr(one), repr(vars(one)), "".join(traceback.format_exception(one)))
+            todo += [one.__cause__, one.__context__]
+
+
 @pytest.mark.parametrize("style", ["post", "get", "basic", "basic-get"])
 @pytest.mark.parametrize(
     "trouble", [None, "wrong password", "http_500", "drop_after", "garbled", "html", "redirect", "down"]
@@ -68,11 +80,8 @@ def test_no_secret_is_left_behind(
     assert len(tasks) == 9
     for task in tasks:
         result = run_task(task)
-        error: BaseException | None = result.error
-        while error is not None:
-            said += [str(error), repr(error)]
-            error = error.__cause__
-        left += [repr(task), repr(vars(task.hook)), json.dumps(result.value, default=repr)]
+        said += told_by(result.error)
+        left += [repr(task), repr(vars(task.hook)), json.dumps(result.value, default=repr), repr(result.message)]
         # What the masker is told to mask goes to it in clear.
         left += [repr(message) for message in result.sent if type(message).__name__ != "MaskSecret"]
     assert PASSWORD not in "\n".join(left)

@@ -28,6 +28,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=8765, help="port to listen on; 0 picks a free one")
     parser.add_argument("--user", default="demo", help="user of the account (default: demo)")
     parser.add_argument("--password", default="demo", help="password of the account (default: demo)")
+    parser.add_argument(
+        "--account",
+        type=_account,
+        default=[],
+        action="append",
+        metavar="USER:PASSWORD",
+        help="another account; it sees no group of the others",
+    )
     parser.add_argument("--database", metavar="FILE", help="SQLite file that keeps the state (default: memory)")
     parser.add_argument(
         "--dialect", nargs="+", default=[], action="extend", metavar="FIELD=VALUE", help="such as contacts=keyed"
@@ -62,6 +70,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _account(text: str) -> tuple[str, str]:
+    user, _, password = text.partition(":")
+    if not user or not password:
+        raise argparse.ArgumentTypeError("an account is written USER:PASSWORD")
+    return user, password
+
+
 def _announcement(sandbox: Sandbox) -> str:
     # The password stays out of a line that may end in a log.
     connection = {"conn_type": "afilnet", "host": sandbox.url, "login": sandbox.user, "password": "<the password>"}
@@ -87,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dialect=parse_dialect(options.dialect),
             path=options.database,
         )
+        for user, password in options.account:
+            sandbox.add_account(user, password)
         for text in options.fault:
             sandbox.fail(**parse_fault(text))
         if options.latency:

@@ -11,13 +11,13 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from airflow_provider_afilnet.api.methods import METHODS
 from airflow_provider_afilnet.sandbox import answers
 from airflow_provider_afilnet.sandbox.calls import Call
+from airflow_provider_afilnet.sandbox.control import control_routes
 from airflow_provider_afilnet.sandbox.faults import KINDS, Fault
 from airflow_provider_afilnet.sandbox.forms import pairs, posted
 from airflow_provider_afilnet.sandbox.operations import (
@@ -28,13 +28,12 @@ from airflow_provider_afilnet.sandbox.operations import (
     getcontacts,
     parse_rows,
 )
+from airflow_provider_afilnet.sandbox.page import page_route
 from airflow_provider_afilnet.sandbox.state import Account, State
 from airflow_provider_afilnet.sandbox.store import ForgottenError
+from airflow_provider_afilnet.sandbox.wire import TRANSPORT, Dropped, Streamed
 
 __all__ = ["LONGEST_URL", "TRANSPORT", "Account", "State", "create_app"]
-
-TRANSPORT: Final = "afilnet.transport"
-"""Where the server puts the connection's transport into the ASGI scope, so that a fault can close it."""
 
 LONGEST_URL: Final = 4_000
 """Characters of a whole GET address; a longer one is answered with HTTP 414."""
@@ -56,41 +55,6 @@ class _NoSignInError(RefusedError):
     """A call to the Basic address without a user or a password."""
 
 
-class _Dropped(Response):
-    """No answer: the connection is closed without a byte."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[TRANSPORT].close()
-        # The server would answer 500 if the application ended before it has noticed.
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-
-class _Streamed(Response):
-    """An answer in parts that are made while they are sent. A reset of the sandbox breaks it off."""
-
-    def __init__(self, parts: Iterator[str]) -> None:
-        self.status_code = 200
-        self.background = None
-        self.media_type = _JSON
-        self.init_headers()
-        self._parts = parts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        try:
-            for part in self._parts:
-                await send({"type": "http.response.body", "body": part.encode(), "more_body": True})
-                # Sending to a quick reader never waits, and the other calls want their turn.
-                await asyncio.sleep(0)
-                if scope[TRANSPORT].is_closing():
-                    raise ForgottenError
-        except ForgottenError:
-            await _Dropped()(scope, receive, send)
-        else:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
 def create_app(state: State) -> Starlette:
     """The application that serves ``state``."""
 
@@ -100,10 +64,7 @@ def create_app(state: State) -> Starlette:
     async def basic(request: Request) -> Response:
         return await _serve(state, request, basic=True)
 
-    async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    routes = [Route("/_sandbox/health", health)]
+    routes = [page_route(state), *control_routes(state)]
     for path, endpoint in (("/api/http", http), ("/api/basic", basic)):
         routes += [Route(path + end, endpoint, methods=["GET", "POST"]) for end in ("/", "")]
     application = Starlette(routes=routes)
@@ -118,7 +79,7 @@ async def _serve(state: State, request: Request, *, basic: bool) -> Response:
     try:
         params = pairs(request.scope["query_string"]) if is_get else await _posted(request)
     except ClientDisconnect:
-        return _Dropped()
+        return Dropped()
     call = state.log.arrived(params.get("method", ""), style, params)
     try:
         if is_get and len(str(request.url)) > LONGEST_URL:
@@ -134,8 +95,8 @@ async def _serve(state: State, request: Request, *, basic: bool) -> Response:
     except RefusedError as refused:
         response = _refusal(state, call, refused.code)
     except (_StoppingError, ForgottenError):
-        response = _Dropped()
-    if not isinstance(response, _Dropped):
+        response = Dropped()
+    if not isinstance(response, Dropped):
         call.status = response.status_code
     return response
 
@@ -269,7 +230,7 @@ def _streamed(body: Iterator[str]) -> Response:
     if second is None:
         return Response(first, media_type=_JSON)
 
-    return _Streamed(chain([first, second], body))
+    return Streamed(chain([first, second], body), _JSON)
 
 
 async def _pause(state: State, fault: Fault) -> None:
@@ -289,10 +250,10 @@ async def _faulty(state: State, call: Call, operation: Operation, fault: Fault, 
             await _pause(state, fault)
             return _streamed(await _apply(call, operation, met))
         case "drop_before":
-            return _Dropped()
+            return Dropped()
         case "drop_after":
             await _apply(call, operation, met)
-            return _Dropped()
+            return Dropped()
         case "html":
             if detail["applied"]:
                 await _apply(call, operation, met)

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "sandbox": {"sandbox", "api"},
     # The command line stands beside the Airflow skin: of no use to it, and without it.
     "cli": {"cli", "refresh", "sandbox", "api"},
+    "pytest_plugin": {"pytest_plugin", "sandbox"},
     "get_provider_info": set(),
     "__init__": set(),
     # The skin has an order of its own, so that none of its packages leans on one that leans on it.
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "operators": {"operators", "hooks", *BELOW_THE_SKIN},
     "transfers": {"transfers", "operators", "hooks", *BELOW_THE_SKIN},
 }
-WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "cli", "get_provider_info", "__init__"}
+WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "cli", "pytest_plugin", "get_provider_info", "__init__"}
 COSTLY = {"requests", "aiohttp", "phonenumbers", "pycountry", "ijson", "email_validator", "pyarrow"}
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from airflow_provider_afilnet.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -34,7 +37,9 @@ def table_names(text: str) -> list[str]:
 
 
 PLAIN = [block for block in BLOCKS if "Refresh(" in block]
-IN_DAGS = [block for block in BLOCKS if block not in PLAIN]
+# Files of a user's own test, which tests/plugin runs as a whole.
+FILES = [block for block in BLOCKS if re.match(r"# \S+\.py\n", block)]
+IN_DAGS = [block for block in BLOCKS if block not in PLAIN + FILES]
 
 
 @pytest.mark.parametrize("block", IN_DAGS, ids=range(len(IN_DAGS)))
@@ -135,6 +140,25 @@ def test_the_sandbox_command_and_its_faults_are_accepted() -> None:
     finally:
         process.terminate()
         process.communicate(timeout=10)
+
+
+def test_the_curl_lines_sign_in_and_read_the_balance() -> None:
+    """The lines as they stand in the README, one for POST, GET and Basic; only the port is the test's own."""
+    assert shutil.which("curl"), "curl is needed: apt-get install curl"
+    lines = re.findall(r"^curl .*$", section("The sandbox"), re.MULTILINE)
+    assert len(lines) == 3
+    (printed,) = re.findall(r"^Each prints `(.*?)`", section("The sandbox"), re.MULTILINE)
+    with Sandbox() as sandbox:
+        for line in lines:
+            assert "http://127.0.0.1:8765/" in line
+            ran = line.replace("http://127.0.0.1:8765", sandbox.url)
+            done = subprocess.run(["/bin/sh", "-c", ran], capture_output=True, text=True, timeout=30)
+            assert (done.returncode, done.stdout) == (0, printed), line
+        assert [(call.style, call.method, call.status) for call in sandbox.calls] == [
+            ("post", "getbalance", 200),
+            ("get", "getbalance", 200),
+            ("basic", "getbalance", 200),
+        ]
 
 
 def test_no_place_is_left_to_be_filled_in() -> None:

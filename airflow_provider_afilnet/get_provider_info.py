@@ -66,10 +66,11 @@ def get_provider_info() -> dict[str, Any]:
                     "api_style": {
                         "label": "API style",
                         "description": "How a call is sent. 'get' puts user and password into the URL, where logs and "
-                        "caches keep them. Default: post.",
+                        "caches keep them. 'soap' needs a WSDL URL; 'json' needs a JSON URL, a token URL and, unless "
+                        "the grant is 'password', an OAuth client. Default: post.",
                         "schema": {
                             "type": ["string", "null"],
-                            "enum": ["post", "get", "basic", "basic-get"],
+                            "enum": ["post", "get", "basic", "basic-get", "soap", "json"],
                             "default": "post",
                         },
                     },
@@ -103,9 +104,49 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "allow_insecure_http": {
                         "label": "Allow plain http",
-                        "description": "Send the password unencrypted if the base URL begins with http:// and is not "
-                        "this machine.",
+                        "description": "Send the password unencrypted if the base URL, or one of the addresses below, "
+                        "begins with http:// and is not this machine.",
                         "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                    "wsdl_url": {
+                        "label": "WSDL URL",
+                        "description": "API style 'soap': the address of the WSDL.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "json_url": {
+                        "label": "JSON URL",
+                        "description": "API style 'json': the address that takes the calls.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "token_url": {
+                        "label": "Token URL",
+                        "description": "API style 'json': the address that gives OAuth 2.0 tokens.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "grant_type": {
+                        "label": "OAuth grant",
+                        "description": "How a token is asked for: by the OAuth client alone, or with Afilnet user and "
+                        "password too. Default: client_credentials.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["client_credentials", "password"],
+                            "default": "client_credentials",
+                        },
+                    },
+                    "client_id": {
+                        "label": "OAuth client id",
+                        "description": "Optional with the grant 'password'.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "client_secret": {
+                        "label": "OAuth client secret",
+                        "description": "Optional with the grant 'password'.",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "scope": {
+                        "label": "OAuth scope",
+                        "description": "Scopes to ask for, parted by blanks. Default: none.",
+                        "schema": {"type": ["string", "null"]},
                     },
                 },
             }

@@ -114,12 +114,50 @@ def lost(method: Method, why: str) -> AfilnetError:
     return AfilnetConnectionError(f"{method.name}: {why} before the answer was complete.", method=method.name)
 
 
-def not_sent(method: Method, why: str, *, retryable: bool = True) -> AfilnetError:
+def not_sent(
+    method: Method,
+    why: str,
+    *,
+    retryable: bool = True,
+    retry_after: float | None = None,
+    http_status: int | None = None,
+) -> AfilnetError:
     """The error for a call that never reached the server.
 
     :param why: what was seen, with the way out.
     """
-    return AfilnetConnectionError(f"{method.name} was not sent: {why}.", method=method.name, retryable=retryable)
+    return AfilnetConnectionError(
+        f"{method.name} was not sent: {why}.",
+        method=method.name,
+        http_status=http_status,
+        retryable=retryable,
+        retry_after=retry_after,
+    )
+
+
+def not_prepared(method: Method, what: str, field: str, http_status: int, headers: Mapping[str, str]) -> AfilnetError:
+    """The error for a token or a WSDL that was refused, so that the call itself was not sent.
+
+    :param what: what was asked for, such as ``the token endpoint``.
+    :param field: the connection's extra that names its address.
+    """
+    answered = f"{what} answered HTTP {http_status}"
+    if http_status == 429:
+        return AfilnetRateLimitedError(
+            f"{method.name} was not sent: {answered}.",
+            method=method.name,
+            http_status=http_status,
+            retry_after=read_retry_after(headers),
+        )
+    if http_status >= 500 or http_status in (408, 425):
+        wait = read_retry_after(headers)
+        return not_sent(method, answered, retry_after=wait, http_status=http_status)
+    hint = "; redirects are not followed" if 300 <= http_status < 400 else ""
+    return AfilnetConfigurationError(
+        f"{method.name} was not sent: {answered}{hint}; check the connection's extra {field!r}.",
+        method=method.name,
+        http_status=http_status,
+    )
 
 
 def read_answer(method: Method, http_status: int, headers: Mapping[str, str], body: bytes) -> Any:
@@ -135,7 +173,7 @@ def read_answer(method: Method, http_status: int, headers: Mapping[str, str], bo
             raise code_error(method, envelope["error"], http_status=http_status)
         raise http_error(method, http_status, headers)
     if envelope is None:
-        raise unreadable(method, _not_json(headers), http_status=http_status, passing=True)
+        raise unreadable(method, not_json(headers), http_status=http_status, passing=True)
     check_status(method, envelope.get("status"), envelope.get("error"), http_status=http_status)
     return envelope.get("result")
 
@@ -156,11 +194,15 @@ class _Number(str):
 
 
 def _names_known_code(envelope: Mapping[str, Any]) -> bool:
-    code = envelope.get("error")
+    return is_known_code(envelope.get("error"))
+
+
+def is_known_code(code: object) -> bool:
+    """Whether this is one of the documented error codes."""
     return isinstance(code, str) and code.strip().upper() in _CODES
 
 
-def _not_json(headers: Mapping[str, str]) -> str:
+def not_json(headers: Mapping[str, str]) -> str:
     kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
     return "an HTML page" if kind == "text/html" else "something that is not a JSON object"
 
@@ -202,13 +244,14 @@ def http_error(method: Method, http_status: int, headers: Mapping[str, str]) -> 
         where = f" to {target.scheme}://{target.hostname}" if target.hostname else ""
         return AfilnetConfigurationError(
             f"{name} was redirected{where} (HTTP {http_status}); redirects are not followed, because a repeated POST "
-            "could write twice: set the connection's host to the final address.",
+            "could write twice: set the connection's host (or 'wsdl_url', 'json_url') to the final address.",
             method=name,
             http_status=http_status,
         )
     if http_status == 401:
         return AfilnetCredentialsError(
-            f"{name}: the server refused the sign-in (HTTP 401); check login and password of the connection.",
+            f"{name}: the server refused the sign-in (HTTP 401); check the connection's login and password, or the "
+            "OAuth client.",
             method=name,
             http_status=401,
         )

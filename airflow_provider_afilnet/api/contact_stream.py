@@ -7,7 +7,7 @@ seen the document end with a status of success.
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ijson
 
@@ -21,13 +21,20 @@ from airflow_provider_afilnet.api.answers import (
 from airflow_provider_afilnet.api.errors import AfilnetUnprovenReadError
 from airflow_provider_afilnet.api.methods import METHODS
 
+if TYPE_CHECKING:
+    from airflow_provider_afilnet.api.soap import SoapAnswer
+
 _METHOD = METHODS["getcontacts"]
 
 
 class ContactStream:
-    """Push parser of one answer: :meth:`feed` it bytes, then :meth:`close` it."""
+    """Push parser of one answer: :meth:`feed` it bytes, then :meth:`close` it.
 
-    def __init__(self) -> None:
+    :param envelope: what takes the JSON out of the bytes first, where they are SOAP.
+    """
+
+    def __init__(self, envelope: SoapAnswer | None = None) -> None:
+        self._envelope = envelope
         self._ready: list[ContactRecord] = []
         self._status: object = None
         self._error: object = None
@@ -41,6 +48,8 @@ class ContactStream:
         :return: the contacts that became complete.
         :raises AfilnetUnreadableAnswerError: if the bytes are no JSON, or a contact has an unknown form.
         """
+        if self._envelope is not None:
+            chunk = self._envelope.feed(chunk)
         if self._head is not None:
             # PHP files saved on Windows send a byte order mark before their answer; it may come in pieces.
             self._head += chunk
@@ -65,6 +74,8 @@ class ContactStream:
         :raises AfilnetUnprovenReadError: if ``result`` was absent or null, which is no proof of an empty group.
         :raises AfilnetError: the typed error the answer stands for, or one for a body that broke off.
         """
+        if self._envelope is not None:
+            self._envelope.close()
         try:
             self._parser.close()
         except (ijson.JSONError, ValueError, ArithmeticError):

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
 
-ApiStyle = Literal["post", "get", "basic", "basic-get"]
+ApiStyle = Literal["post", "get", "basic", "basic-get", "soap", "json"]
 STYLES: Final[tuple[str, ...]] = get_args(ApiStyle)
-DOCUMENTED_STYLES: Final[tuple[str, ...]] = (*STYLES, "soap", "json")
+
+GrantType = Literal["client_credentials", "password"]
+GRANT_TYPES: Final[tuple[str, ...]] = get_args(GrantType)
 
 DEFAULT_HOST: Final = "www.afilnet.com"
 DEFAULT_BASE_URL: Final = f"https://{DEFAULT_HOST}"
@@ -30,9 +32,15 @@ WORKING_EXTRAS: Final[tuple[str, ...]] = (
     "ca_bundle",
     "api_facts",
     "allow_insecure_http",
+    "wsdl_url",
+    "json_url",
+    "token_url",
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "scope",
 )
-RESERVED_EXTRAS: Final = ("wsdl_url", "json_url", "token_url", "client_id", "client_secret", "grant_type", "scope")
-"""Extras of the SOAP and OAuth styles: accepted, so that a connection may be ready for them, and not used yet."""
+"""Every extra. Those of a style that is not chosen are checked all the same, and not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +59,25 @@ class ApiFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Everything a client needs. The password never shows in ``repr``.
+    """Everything a client needs. Nothing that signs in shows in ``repr``, and no address that may hold a key.
 
-    :param user: Afilnet user or e-mail.
+    :param user: Afilnet user or e-mail; unused in style ``json`` with the grant ``client_credentials``.
     :param password: its password.
-    :param base_url: scheme, host and port, without a path.
+    :param base_url: scheme, host and port, without a path; unused in the styles ``soap`` and ``json``.
     :param style: how a call is put on the wire.
     :param timeout: seconds to wait for a connection, and for the next byte of an answer.
     :param max_connections: calls under way at once in bulk work.
     :param max_requests_per_second: pace of bulk work; 0 means no limit.
     :param ca_bundle: path of a PEM file that replaces the built-in certificate authorities.
     :param facts: what is known of the live service.
+    :param allow_insecure_http: plain http to other machines is accepted, also where a WSDL names an address.
+    :param wsdl_url: address of the WSDL, for style ``soap``.
+    :param json_url: address that takes the calls of style ``json``.
+    :param token_url: address of its OAuth 2.0 token endpoint.
+    :param grant_type: how a token is asked for.
+    :param client_id: OAuth client; optional with the grant ``password``.
+    :param client_secret: its secret.
+    :param scope: scope to ask for; ``None`` asks for none.
     """
 
     user: str = field(repr=False)
@@ -73,6 +89,20 @@ class ClientSettings:
     max_requests_per_second: float = DEFAULT_MAX_REQUESTS_PER_SECOND
     ca_bundle: str | None = None
     facts: ApiFacts = ApiFacts()
+    allow_insecure_http: bool = False
+    wsdl_url: str | None = field(default=None, repr=False)
+    json_url: str | None = field(default=None, repr=False)
+    token_url: str | None = field(default=None, repr=False)
+    grant_type: GrantType = "client_credentials"
+    client_id: str | None = field(default=None, repr=False)
+    client_secret: str | None = field(default=None, repr=False)
+    scope: str | None = field(default=None, repr=False)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the address that this style begins with: for messages, since it holds no path."""
+        url = {"soap": self.wsdl_url, "json": self.json_url}.get(self.style) or self.base_url
+        return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
 def read_settings(
@@ -92,34 +122,43 @@ def read_settings(
     """
     # A form hands over null or blank text for what was left empty.
     extra = {key: value for key, value in (extra or {}).items() if value is not None and value != ""}
-    unknown = sorted(set(extra) - {*WORKING_EXTRAS, *RESERVED_EXTRAS})
+    unknown = sorted(set(extra) - set(WORKING_EXTRAS))
     if unknown:
         raise AfilnetConfigurationError(
             f"{name} has the unknown extra{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}; "
             f"remove it, or use one of: {', '.join(WORKING_EXTRAS)}."
         )
-    if not (login or "").strip():
+    style = _read_choice(extra.get("api_style", "post"), STYLES, f"{name}: api_style")
+    grant_type = _read_choice(extra.get("grant_type", "client_credentials"), GRANT_TYPES, f"{name}: grant_type")
+    by_client = style == "json" and grant_type == "client_credentials"
+    user = (login or "").strip()
+    if not user and not by_client:
         raise AfilnetConfigurationError(f"{name} has no login: put the Afilnet user or e-mail there.")
-    if not password:
+    if not password and not by_client:
         raise AfilnetConfigurationError(f"{name} has no password: put the Afilnet password there.")
-    assert login is not None
-    for field_name, text in (("login", login), ("password", password)):
-        # The error of an encoder would hold the whole text.
-        if any("\ud800" <= ch <= "\udfff" for ch in text):
-            raise AfilnetConfigurationError(
-                f"{name}: the {field_name} holds half of a surrogate pair, which is no text and cannot be sent."
-            )
-    style = _read_style(extra.get("api_style", "post"), name)
-    if style in ("basic", "basic-get") and ":" in login:
-        raise AfilnetConfigurationError(
-            f"{name}: the login holds a colon, which HTTP Basic cannot carry; use api_style 'post'."
-        )
     insecure = read_bool(extra.get("allow_insecure_http", False), f"{name}: extra 'allow_insecure_http'")
+    urls = {
+        field_name: check_address(extra[field_name], f"{name}: extra {field_name!r}", allow_insecure_http=insecure)
+        for field_name in ("wsdl_url", "json_url", "token_url")
+        if field_name in extra
+    }
+    texts = {
+        field_name: _read_text(extra[field_name], f"{name}: extra {field_name!r}")
+        for field_name in ("client_id", "client_secret", "scope")
+        if field_name in extra
+    }
+    needed = {"soap": ("wsdl_url",), "json": ("json_url", "token_url")}.get(style, ())
+    for field_name in (*needed, *(("client_id", "client_secret") if by_client else ())):
+        if field_name not in extra:
+            raise AfilnetConfigurationError(f"{name}: api_style {style!r} needs the extra {field_name!r}.")
+    if "client_secret" in texts and "client_id" not in texts:
+        raise AfilnetConfigurationError(f"{name}: the extra 'client_secret' needs the extra 'client_id' beside it.")
+    _check_characters(style, user, password or "", name)
     return ClientSettings(
-        user=login.strip(),
-        password=password,
+        user=user,
+        password=password or "",
         base_url=_read_base_url(host, schema, port, allow_insecure_http=insecure, name=name),
-        style=style,
+        style=style,  # type: ignore[arg-type]
         timeout=_read_number(extra.get("timeout", DEFAULT_TIMEOUT), f"{name}: extra 'timeout'", above=0, highest=86400),
         max_connections=_read_integer(
             extra.get("max_connections", DEFAULT_MAX_CONNECTIONS), f"{name}: extra 'max_connections'", 1, 64
@@ -130,7 +169,28 @@ def read_settings(
         ),
         ca_bundle=_read_path(extra.get("ca_bundle"), f"{name}: extra 'ca_bundle'"),
         facts=_read_facts(extra.get("api_facts"), name),
+        allow_insecure_http=insecure,
+        grant_type=grant_type,  # type: ignore[arg-type]
+        **urls,
+        **texts,
     )
+
+
+def _check_characters(style: str, user: str, password: str, name: str) -> None:
+    """Refuse what the style cannot carry: the error of an encoder would hold the whole text."""
+    for field_name, text in (("login", user), ("password", password)):
+        if any("\ud800" <= ch <= "\udfff" for ch in text):
+            raise AfilnetConfigurationError(
+                f"{name}: the {field_name} holds half of a surrogate pair, which is no text and cannot be sent."
+            )
+        if style == "soap" and not is_xml_text(text):
+            raise AfilnetConfigurationError(
+                f"{name}: the {field_name} holds a character that XML cannot carry; use another api_style."
+            )
+    if style in ("basic", "basic-get") and ":" in user:
+        raise AfilnetConfigurationError(
+            f"{name}: the login holds a colon, which HTTP Basic cannot carry; use api_style 'post'."
+        )
 
 
 def read_bool(value: object, what: str) -> bool:
@@ -172,15 +232,19 @@ def _read_path(value: object, what: str) -> str | None:
     return value
 
 
-def _read_style(value: object, name: str) -> ApiStyle:
-    for style in get_args(ApiStyle):
-        if value == style:
-            return style  # type: ignore[no-any-return]
-    if value in DOCUMENTED_STYLES:
-        raise AfilnetConfigurationError(
-            f"{name}: api_style {value!r} is not supported by this version; use one of: {', '.join(STYLES)}."
-        )
-    raise AfilnetConfigurationError(f"{name}: api_style must be one of {', '.join(STYLES)}, not {value!r}.")
+def _read_choice(value: object, choices: tuple[str, ...], what: str) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise AfilnetConfigurationError(f"{what} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def _read_text(value: object, what: str) -> str:
+    # Its value may be a secret, so no message shows it.
+    if not isinstance(value, str) or not value.strip():
+        raise AfilnetConfigurationError(f"{what} must be text.")
+    if not value.isprintable():
+        raise AfilnetConfigurationError(f"{what} holds a character, such as a line end, that cannot be sent.")
+    return value
 
 
 def _read_facts(value: object, name: str) -> ApiFacts:
@@ -248,6 +312,45 @@ def _read_base_url(
         )
     shown = f"[{hostname}]" if ":" in hostname else hostname
     return f"{scheme}://{shown}" + (f":{number}" if number is not None else "")
+
+
+def check_address(value: object, what: str, *, allow_insecure_http: bool) -> str:
+    """Check a whole address, as a connection or a WSDL names it.
+
+    :param what: what named it, for the error, which shows the host at most: the rest may hold a key.
+    :return: the address.
+    :raises AfilnetConfigurationError: if it is no http(s) address without a user, or plain http to another machine.
+    """
+    try:
+        if not isinstance(value, str):
+            raise ValueError
+        text = value.strip()
+        parts = urlsplit(text)
+        hostname = parts.hostname or ""
+        usable = parts.port != 0 and not any(ord(ch) <= 32 for ch in text)
+    except ValueError:
+        usable = False
+    if (
+        not usable
+        or parts.scheme not in ("http", "https")
+        or not is_host_name(hostname)
+        or "@" in parts.netloc
+        or parts.fragment
+    ):
+        raise AfilnetConfigurationError(
+            f"{what} must be a whole address such as https://www.example.com/path, without user and fragment."
+        )
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(hostname):
+        raise AfilnetConfigurationError(
+            f"{what} would send the password unencrypted to {hostname!r} over plain http; use https, or set the extra "
+            "'allow_insecure_http' to true if you accept that."
+        )
+    return text
+
+
+def is_xml_text(text: str) -> bool:
+    """Whether XML 1.0 can carry every character of the text."""
+    return not any((ch < " " and ch not in "\t\n\r") or ch in "\ufffe\uffff" for ch in text)
 
 
 def is_host_name(hostname: str) -> bool:

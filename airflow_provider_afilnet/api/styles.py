@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_plus, urlencode
 
 from airflow_provider_afilnet import __version__
 from airflow_provider_afilnet.api.calls import Call
 from airflow_provider_afilnet.api.errors import AfilnetTooLargeError
 from airflow_provider_afilnet.api.settings import ClientSettings
 
+if TYPE_CHECKING:
+    from airflow_provider_afilnet.api.soap import SoapBinding
+
 GET_LIMIT = 4000
 """Longest GET request in characters, as the vendor's documents say (contract: ways to call it)."""
 
-_USER_AGENT = f"airflow-provider-afilnet/{__version__}"
+USER_AGENT: Final = f"airflow-provider-afilnet/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +32,27 @@ class WireRequest:
     body: bytes | None = field(repr=False)
 
 
-def put_on_wire(settings: ClientSettings, call: Call) -> WireRequest:
-    """Write the call in the style of the settings.
+def put_on_wire(settings: ClientSettings, call: Call, binding: SoapBinding | None = None) -> WireRequest:
+    """Write the call in the style of the settings (contract: ways to call it).
 
-    ``post`` and ``get`` carry user and password among the parameters, ``basic`` and ``basic-get`` in the header.
+    ``post``, ``get`` and ``soap`` carry user and password among the parameters, ``basic`` and ``basic-get`` in the
+    header; to a ``json`` request the client adds its token.
 
+    :param binding: what the WSDL says; for ``soap`` only.
     :raises AfilnetTooLargeError: if a GET request would be longer than :data:`GET_LIMIT`.
+    :raises AfilnetError: what :meth:`SoapBinding.envelope` raises.
     """
+    if settings.style == "soap":
+        assert binding is not None, "a SOAP call needs its WSDL"
+        own, envelope = binding.envelope(settings, call)
+        return WireRequest("POST", binding.address, {"Accept": "*/*", "User-Agent": USER_AGENT, **own}, envelope)
     params = {"class": call.method.api_class, "method": call.method.name}
-    headers = {"Accept": "application/json", "User-Agent": _USER_AGENT}
+    headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+    if settings.style == "json":
+        assert settings.json_url is not None
+        headers["Content-Type"] = "application/json; charset=utf-8"
+        body = json.dumps({**params, **call.params}, ensure_ascii=False, separators=(",", ":"))
+        return WireRequest("POST", settings.json_url, headers, body.encode())
     if settings.style in ("basic", "basic-get"):
         path = "/api/basic/"
         pair = f"{settings.user}:{settings.password}".encode()
@@ -56,3 +73,13 @@ def put_on_wire(settings: ClientSettings, call: Call) -> WireRequest:
         return WireRequest("GET", url, headers, None)
     headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
     return WireRequest("POST", url, headers, encoded.encode("ascii"))
+
+
+def encoded_length(settings: ClientSettings, text: str) -> int:
+    """Bytes that ``text`` takes inside a parameter of a request; for ``soap``, where the WSDL decides, at most."""
+    if settings.style not in ("json", "soap"):
+        return len(quote_plus(text))
+    in_json = json.dumps(text, ensure_ascii=False)[1:-1]
+    if settings.style == "soap":
+        in_json = in_json.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return len(in_json.encode())

@@ -250,7 +250,7 @@ class AfilnetHook(BaseHook):
         """
         try:
             result = self.call("getbalance")
-            signed_in = f"Signed in at {self.settings.base_url}"
+            signed_in = f"Signed in at {self.settings.origin}"
             try:
                 balance = read_balance(result)
             except AfilnetUnreadableAnswerError:

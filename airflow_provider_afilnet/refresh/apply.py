@@ -9,10 +9,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeVar
-from urllib.parse import quote_plus
 
 from airflow_provider_afilnet.api.answers import read_columns
-from airflow_provider_afilnet.api.calls import build_call, contact_text, contacts_json, is_text_safe
+from airflow_provider_afilnet.api.calls import contact_text, contacts_json, is_text_safe
 from airflow_provider_afilnet.api.client import AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import (
     AfilnetAccessError,
@@ -26,7 +25,7 @@ from airflow_provider_afilnet.api.errors import (
     AfilnetRateLimitedError,
     AfilnetTooLargeError,
 )
-from airflow_provider_afilnet.api.styles import GET_LIMIT, put_on_wire
+from airflow_provider_afilnet.api.styles import GET_LIMIT, encoded_length
 from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetStoppedError
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.pace import LONGEST_PAUSE, Pace, StopFlag
@@ -101,10 +100,12 @@ class Applier:
             await self._pace.turn()
             try:
                 await self._client.call("addcolumntogroup", idgroup=self._group_id, field=name)
-            except AfilnetOutcomeUnknownError:
+            except AfilnetOutcomeUnknownError as error:
                 self._report.note_column(name, "unknown")
                 columns = read_columns(await self.read("getgroupcolumns", idgroup=self._group_id))
                 if name.lower() not in (column.lower() for column in columns):
+                    # Nothing else was written yet, and a repeat looks at the columns first.
+                    error.retryable = True
                     raise
             except AfilnetError as error:
                 self._report.note_column(name, "refused" if error.code else "unsent", error.code)
@@ -164,7 +165,8 @@ class Applier:
         batch: list[Op] = []
         used = 0
         for op in self._store.ops("add"):
-            size = len(quote_plus(json.dumps(op.contact, ensure_ascii=False, separators=(",", ":")))) + 3
+            text = json.dumps(op.contact, ensure_ascii=False, separators=(",", ":"))
+            size = encoded_length(self._client.settings, text) + 3
             if batch and (len(batch) >= self._batch_size or used + size > budget):
                 yield batch
                 batch, used = [], 0
@@ -175,11 +177,10 @@ class Applier:
 
     def _byte_budget(self) -> int:
         """Bytes of one encoded list that the body, ``batch_bytes`` long at most, or the GET address leaves."""
-        settings = self._client.settings
-        empty = put_on_wire(settings, build_call("addcontactlist", {"idgroup": self._group_id, "contacts": "[]"}))
-        if empty.body is None:
-            return min(self._options.batch_bytes, GET_LIMIT - len(empty.url))
-        return self._options.batch_bytes - len(empty.body)
+        empty = self._client.wire_length("addcontactlist", idgroup=self._group_id, contacts="[]")
+        if self._client.settings.style in ("get", "basic-get"):
+            return min(self._options.batch_bytes, GET_LIMIT - empty)
+        return self._options.batch_bytes - empty
 
     async def _send_whole_batch(self, batch: list[Op]) -> None:
         await self._send_batch(batch)
@@ -235,11 +236,18 @@ class Applier:
             return
         self.deleted += 1
         self._store.mark([op], "deleted")
-        # Even when a stop came meanwhile: the contact is away, and bringing it back is the last write.
-        addition = await self._write(
-            "addcontactlist", _never_applied, despite_stop=True, contacts=contacts_json([op.contact])
-        )
-        self._record([op], addition if addition.state != "unsent" else Outcome("deleted"))
+        self._report.note([op], "deleted")
+        addition = await self._bring_back(op.contact)
+        if addition.state == "refused":
+            as_it_was = await self._bring_back(op.before)
+            addition = Outcome("restored" if as_it_was.state == "acked" else "deleted", addition.code)
+        elif addition.state == "unsent":
+            addition = Outcome("deleted")
+        self._record([op], addition)
+
+    async def _bring_back(self, contact: dict[str, str]) -> Outcome:
+        """Add a contact that is away. Even when a stop came meanwhile: bringing it back is the last write."""
+        return await self._write("addcontactlist", _never_applied, despite_stop=True, contacts=contacts_json([contact]))
 
     async def delete_all(self) -> None:
         """One ``deletecontact`` for each planned deletion."""
@@ -287,7 +295,10 @@ class Applier:
                 raise
             return Outcome("refused", error.code, too_large=True)
         except AfilnetAccessError as error:
-            return await self._no_access(error)
+            await self._check_access(error)
+            if error.code is not None and method in ("modifycontact", "deletecontact"):
+                return Outcome("gone", error.code)
+            return Outcome("refused", error.code or f"HTTP_{error.http_status}")
         except AfilnetTooLargeError as error:
             return Outcome("refused", error.code or "TOO_LARGE", too_large=True)
         except AfilnetNotFoundError as error:
@@ -301,24 +312,33 @@ class Applier:
             return Outcome("refused", code, too_large=code.startswith("MISSING_"))
         return Outcome("acked")
 
-    async def _no_access(self, error: AfilnetAccessError) -> Outcome:
-        """``NOT_ACCESS_TO_GROUP`` of a contact call may mean the contact: the group itself is asked."""
+    async def _check_access(self, error: AfilnetAccessError) -> None:
+        """``NOT_ACCESS_TO_GROUP`` of a contact call may mean the contact: the group itself is asked.
+
+        :raises AfilnetAccessError: if it is the group.
+        """
         try:
             await self.read("getgroupcolumns", idgroup=self._group_id)
         except AfilnetAccessError:
             raise error from None
-        if error.code is not None and error.method in ("modifycontact", "deletecontact"):
-            return Outcome("gone", error.code)
-        return Outcome("refused", error.code or f"HTTP_{error.http_status}")
+
+    async def contact(self, record_id: object) -> object:
+        """What ``getcontact`` answers for an id.
+
+        :raises AfilnetNotFoundError: if there is no such contact, in whichever words the server says so.
+        """
+        try:
+            return await self.read("getcontact", idgroup=self._group_id, idcontact=record_id)
+        except AfilnetAccessError as error:
+            await self._check_access(error)
+            raise AfilnetNotFoundError(str(error), code=error.code, method=error.method) from None
 
     async def _is_gone(self, record_id: object) -> bool:
         """The code for a contact that is not there is not documented, so after a refusal it is asked for."""
         try:
-            await self.read("getcontact", idgroup=self._group_id, idcontact=record_id)
+            await self.contact(record_id)
         except AfilnetNotFoundError:
             return True
-        except AfilnetAccessError:
-            pass
         return False
 
     def _record(self, ops: list[Op], outcome: Outcome) -> None:
@@ -334,6 +354,8 @@ class Applier:
             )
         if outcome.state == "acked":
             self.added += sum(op.kind in ("add", "replace") for op in ops)
+        elif outcome.state == "restored":
+            self.added += 1
 
     async def _pool(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
         """Work through items over the allowed connections.

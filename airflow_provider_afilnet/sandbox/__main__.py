@@ -29,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--user", default="demo", help="user of the account (default: demo)")
     parser.add_argument("--password", default="demo", help="password of the account (default: demo)")
     parser.add_argument(
+        "--client", type=_client, metavar="ID:SECRET", help="OAuth client of the account, for calls of api_style json"
+    )
+    parser.add_argument(
         "--account",
         type=_account,
         default=[],
@@ -70,6 +73,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _client(text: str) -> tuple[str, str]:
+    name, _, secret = text.partition(":")
+    if not name or not secret:
+        raise argparse.ArgumentTypeError("a client is written ID:SECRET")
+    return name, secret
+
+
 def _account(text: str) -> tuple[str, str]:
     user, _, password = text.partition(":")
     if not user or not password:
@@ -102,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dialect=parse_dialect(options.dialect),
             path=options.database,
         )
+        if options.client:
+            sandbox.add_client(options.user, *options.client)
         for user, password in options.account:
             sandbox.add_account(user, password)
         for text in options.fault:

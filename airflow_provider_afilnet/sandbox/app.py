@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Final
 
@@ -15,11 +15,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from airflow_provider_afilnet.api.methods import METHODS
-from airflow_provider_afilnet.sandbox import answers
+from airflow_provider_afilnet.sandbox import answers, oauth, soap
 from airflow_provider_afilnet.sandbox.calls import Call
 from airflow_provider_afilnet.sandbox.control import control_routes
 from airflow_provider_afilnet.sandbox.faults import KINDS, Fault
 from airflow_provider_afilnet.sandbox.forms import pairs, posted
+from airflow_provider_afilnet.sandbox.oauth import NoSignInError
 from airflow_provider_afilnet.sandbox.operations import (
     OPERATIONS,
     Operation,
@@ -51,10 +52,6 @@ class _StoppingError(Exception):
     """The sandbox ends while a call waits."""
 
 
-class _NoSignInError(RefusedError):
-    """A call to the Basic address without a user or a password."""
-
-
 def create_app(state: State) -> Starlette:
     """The application that serves ``state``."""
 
@@ -64,7 +61,14 @@ def create_app(state: State) -> Starlette:
     async def basic(request: Request) -> Response:
         return await _serve(state, request, basic=True)
 
-    routes = [page_route(state), *control_routes(state)]
+    async def by_token(style: str, params: Mapping[str, str], sign_in: Callable[[], str]) -> Response:
+        return await _carried_out(state, style, params, sign_in)
+
+    async def by_soap(style: str, params: Mapping[str, str]) -> Response:
+        pair = params.get("user"), params.get("password")
+        return await _carried_out(state, style, params, lambda: _sign_in(state, pair, False))
+
+    routes = [page_route(state), *control_routes(state), *oauth.routes(state, by_token), *soap.routes(state, by_soap)]
     for path, endpoint in (("/api/http", http), ("/api/basic", basic)):
         routes += [Route(path + end, endpoint, methods=["GET", "POST"]) for end in ("/", "")]
     application = Starlette(routes=routes)
@@ -80,18 +84,21 @@ async def _serve(state: State, request: Request, *, basic: bool) -> Response:
         params = pairs(request.scope["query_string"]) if is_get else await _posted(request)
     except ClientDisconnect:
         return Dropped()
+    pair = _basic_pair(request) if basic else (params.get("user"), params.get("password"))
+    too_long = is_get and len(str(request.url)) > LONGEST_URL
+    return await _carried_out(state, style, params, lambda: _sign_in(state, pair, basic), too_long=too_long)
+
+
+async def _carried_out(
+    state: State, style: str, params: Mapping[str, str], sign_in: Callable[[], str], *, too_long: bool = False
+) -> Response:
+    """Log the call, carry it out and answer it. ``sign_in`` answers its user, or raises what is wrong with it."""
     call = state.log.arrived(params.get("method", ""), style, params)
     try:
-        if is_get and len(str(request.url)) > LONGEST_URL:
-            response = Response(status_code=414)
-        else:
-            user = _sign_in(
-                state, _basic_pair(request) if basic else (params.get("user"), params.get("password")), basic
-            )
-            response = await _answer(state, call, user, params)
-    except _NoSignInError as refused:
+        response = Response(status_code=414) if too_long else await _answer(state, call, sign_in(), params)
+    except NoSignInError as refused:
         response = _refusal(state, call, refused.code, status=401)
-        response.headers["WWW-Authenticate"] = 'Basic realm="Afilnet"'
+        response.headers["WWW-Authenticate"] = refused.challenge
     except RefusedError as refused:
         response = _refusal(state, call, refused.code)
     except (_StoppingError, ForgottenError):
@@ -129,11 +136,9 @@ def _basic_pair(request: Request) -> tuple[str | None, str | None]:
 def _sign_in(state: State, pair: tuple[str | None, str | None], basic: bool) -> str:
     """The user, when the password is the right one."""
     user, password = pair
-    missing = _NoSignInError if basic else RefusedError
-    if not user:
-        raise missing("MISSING_USER")
-    if not password:
-        raise missing("MISSING_PASSWORD")
+    if not user or not password:
+        missing = "MISSING_PASSWORD" if user else "MISSING_USER"
+        raise NoSignInError(missing, 'Basic realm="Afilnet"') if basic else RefusedError(missing)
     account = state.accounts.get(user)
     if account is None or account.password != password:
         raise RefusedError("INCORRECT_USER_PASSWORD")

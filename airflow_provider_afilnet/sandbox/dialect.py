@@ -36,6 +36,11 @@ class Dialect:
     ``stored_key``: what becomes of a phone on every write of the API: nothing, a leading plus, or the loss of the
     country code of the group's country.
     ``stored_value``: what becomes of every other value on every write of the API.
+    ``soap_operations``: one operation per method, or one that takes class, method and the parameters: as elements of
+    their own (``generic``), as key and value pairs, or as JSON.
+    ``soap_answer``: the JSON envelope as one text, or its fields as XML.
+    ``oauth_client``: where the token endpoint takes a client's id and secret: header, body, or either.
+    ``oauth_life``: how it says how long a token lives.
     """
 
     contacts: Literal["flat", "flat-id", "nested", "nested-id", "keyed", "keyed-nested", "no-ids", "positional"] = (
@@ -53,6 +58,10 @@ class Dialect:
     missing_contact_code: str = "NOT_ACCESS_TO_GROUP"
     stored_key: Literal["as-sent", "plus", "national"] = "as-sent"
     stored_value: Literal["as-sent", "trim", "html", "truncate"] = "as-sent"
+    soap_operations: Literal["per-method", "generic", "generic-pairs", "generic-json"] = "per-method"
+    soap_answer: Literal["json", "fields"] = "json"
+    oauth_client: Literal["either", "header", "body"] = "either"
+    oauth_life: Literal["number", "text", "absent"] = "number"
 
     def __post_init__(self) -> None:
         for field in fields(self):

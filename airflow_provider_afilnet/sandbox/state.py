@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from airflow_provider_afilnet.sandbox.calls import CallLog
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 from airflow_provider_afilnet.sandbox.faults import Faults
+from airflow_provider_afilnet.sandbox.oauth import Tokens
 from airflow_provider_afilnet.sandbox.store import Store
 
 
@@ -31,6 +32,7 @@ class State:
     accounts: dict[str, Account] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     log: CallLog = field(default_factory=CallLog)
+    tokens: Tokens = field(default_factory=Tokens)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     host: str = "127.0.0.1"
 

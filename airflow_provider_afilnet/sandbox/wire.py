@@ -26,19 +26,22 @@ class Dropped(Response):
 
 
 class Streamed(Response):
-    """An answer in parts that are made while they are sent. A reset of the sandbox breaks it off."""
+    """An answer in parts that are made while they are sent. A reset of the sandbox breaks it off.
+
+    ``parts``: what is still to be sent, to be read once.
+    """
 
     def __init__(self, parts: Iterable[str], media_type: str) -> None:
         self.status_code = 200
         self.background = None
         self.media_type = media_type
         self.init_headers()
-        self._parts = parts
+        self.parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            for part in self._parts:
+            for part in self.parts:
                 await send({"type": "http.response.body", "body": part.encode(), "more_body": True})
                 # Sending to a quick reader never waits, and the other calls want their turn.
                 await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from api_styles import CLIENT_ID, CLIENT_SECRET, in_envelope, preparation
 
 from airflow_provider_afilnet.api.client import AfilnetClient, AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import AfilnetError
@@ -30,6 +31,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as server:
+        server.add_client(server.user, CLIENT_ID, CLIENT_SECRET)
         yield server
 
 
@@ -47,13 +49,20 @@ class RawServer:
     """Answers every request with the bytes that ``answer`` returns; ``None`` closes the connection without a word.
 
     ``answer`` may wait on ``released``, which is set when the test ends. Connections are kept alive, or closed after
-    each answer with ``close_after``.
+    each answer with ``close_after``. The WSDL and a token are given without asking ``answer``, unless ``bare``; these
+    requests are in ``prepared``. What answers a SOAP call is put into an envelope.
     """
 
     def __init__(
-        self, answer: Callable[[RawRequest], bytes | None], tls: ssl.SSLContext | None = None, close_after: bool = False
+        self,
+        answer: Callable[[RawRequest], bytes | None],
+        tls: ssl.SSLContext | None = None,
+        close_after: bool = False,
+        bare: bool = False,
     ) -> None:
         self.requests: list[RawRequest] = []
+        self.prepared: list[RawRequest] = []
+        self._bare = bare
         self.connections = 0
         self.released = threading.Event()
         self._answer, self._tls, self._close_after = answer, tls, close_after
@@ -91,8 +100,15 @@ class RawServer:
                         headers[name.lower()] = value.strip()
                     body = stream.read(int(headers.get("content-length", "0")))
                     request = RawRequest(line.decode("latin-1").strip(), headers, body, connection)
+                    answer = None if self._bare else preparation(request.line, self.url)
+                    if answer is not None:
+                        self.prepared.append(request)
+                        peer.sendall(answer)
+                        continue
                     self.requests.append(request)
                     answer = self._answer(request)
+                    if answer is not None and request.line.startswith("POST /soap ") and not self._bare:
+                        answer = in_envelope(answer)
                     if answer is not None:
                         peer.sendall(answer)
                     if answer is None or self._close_after:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_styles import TOKEN, make_settings
 
 from airflow_provider_afilnet.api import errors as e
 from airflow_provider_afilnet.api.client import AfilnetClient, AsyncAfilnetClient
 from airflow_provider_afilnet.api.methods import METHODS
-from airflow_provider_afilnet.api.settings import STYLES, ClientSettings
+from airflow_provider_afilnet.api.settings import STYLES
 from airflow_provider_afilnet.sandbox import Sandbox
 
 READ, WRITE, ONCE = "getgroupcolumns", "modifycontact", "creategroup"
@@ -22,8 +23,7 @@ SUCCESS = '{"status":"SUCCESS","result":[]}'
 Params = Callable[[str], dict[str, object]]
 
 
-def at(url: str, style: str = "post", **more: Any) -> ClientSettings:
-    return ClientSettings(**{"user": "demo", "password": "demo", "base_url": url, "style": style, "timeout": 5, **more})
+at = make_settings
 
 
 def check(error: object, name: str, *, sure: type[e.AfilnetError], http_status: int | None = None) -> e.AfilnetError:
@@ -87,7 +87,7 @@ def test_a_write_dropped_by_the_sandbox_arrives_once(sandbox: Sandbox, asker: An
     assert (type(again) is e.AfilnetExistsError) is (kind == "drop_after")
 
 
-@pytest.mark.parametrize("style", ["post", "get"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("name", KINDS)
 def test_time_out(asker: Any, raw_server: Any, params_of: Params, name: str, style: str) -> None:
     server = raw_server(lambda _: server.released.wait(20) and None)
@@ -224,7 +224,8 @@ def test_netrc_is_never_used(
     server = raw_server(http(200, SUCCESS))
     assert asker.one(at(server.url, style), "getbalance") == []
     (request,) = server.requests
-    assert request.headers.get("authorization") == ("Basic ZGVtbzpkZW1v" if style.startswith("basic") else None)
+    mine = {"basic": "Basic ZGVtbzpkZW1v", "basic-get": "Basic ZGVtbzpkZW1v", "json": f"Bearer {TOKEN}"}
+    assert request.headers.get("authorization") == mine.get(style)
 
 
 def test_one_connection_serves_many_calls_and_no_more_are_opened_than_allowed(raw_server: Any, http: Any) -> None:

@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
 from airflow_provider_afilnet.api.settings import (
     DEFAULT_BASE_URL,
-    RESERVED_EXTRAS,
     STYLES,
     WORKING_EXTRAS,
     ApiFacts,
@@ -154,7 +153,7 @@ def test_defaults_and_a_login_without_blanks() -> None:
 
 
 def test_null_extras_are_absent() -> None:
-    assert read(extra=dict.fromkeys([*WORKING_EXTRAS, *RESERVED_EXTRAS])) == read(extra={"no_such": None}) == read()
+    assert read(extra=dict.fromkeys(WORKING_EXTRAS)) == read(extra={"no_such": None}) == read()
 
 
 @pytest.mark.parametrize("extra", [{"pasword": PASSWORD}, {"verify": False}, {"a": 1, "b": 2}, {"TIMEOUT": 5}])
@@ -164,16 +163,114 @@ def test_unknown_extras_are_refused_by_name(extra: dict[str, Any]) -> None:
     assert "api_facts" in message
 
 
+JSON_STYLE = {
+    "api_style": "json",
+    "json_url": "https://api.example/json?v=1",
+    "token_url": "https://sign-in.example/token",
+    "client_id": "the-id",
+    "client_secret": PASSWORD,
+    "scope": "contacts:read contacts:write",
+}
+SOAP_STYLE = {"api_style": "soap", "wsdl_url": "https://api.example/soap?wsdl"}
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_styles(style: str) -> None:
-    assert read(extra={"api_style": style}).style == style
+    settings = read(extra={**JSON_STYLE, **SOAP_STYLE, "api_style": style})
+    assert settings.style == style
+    # What another style would need may be there.
+    assert (settings.wsdl_url, settings.json_url) == (SOAP_STYLE["wsdl_url"], JSON_STYLE["json_url"])
+    assert settings.origin == ("https://api.example" if style in ("soap", "json") else DEFAULT_BASE_URL)
 
 
-@pytest.mark.parametrize("style", ["soap", "json"])
-def test_reserved_styles_say_so(style: str) -> None:
-    message = refused(extra={"api_style": style})
-    assert f"{style!r} is not supported by this version" in message
-    assert "post, get, basic, basic-get" in message
+def test_who_signs_in_with_a_client_needs_no_login() -> None:
+    settings = read(login=None, password=None, extra=JSON_STYLE)
+    assert (settings.user, settings.password, settings.grant_type) == ("", "", "client_credentials")
+    assert (settings.client_id, settings.client_secret, settings.scope) == ("the-id", PASSWORD, JSON_STYLE["scope"])
+    assert "no login" in refused(login=None, extra={**JSON_STYLE, "grant_type": "password"})
+    assert "no password" in refused(password=None, extra={**JSON_STYLE, "grant_type": "password"})
+    assert "no login" in refused(login=None, extra=SOAP_STYLE)
+
+
+def test_a_client_is_optional_with_the_grant_password() -> None:
+    extra = {name: value for name, value in JSON_STYLE.items() if not name.startswith("client_")}
+    settings = read(extra={**extra, "grant_type": "password"})
+    assert (settings.user, settings.client_id) == ("ana@example.com", None)
+    read(extra={**extra, "grant_type": "password", "client_id": "public"})
+    assert "'client_id'" in refused(extra={**extra, "grant_type": "password", "client_secret": PASSWORD})
+
+
+@pytest.mark.parametrize("field", ["json_url", "token_url", "client_id", "client_secret", "wsdl_url"])
+@pytest.mark.parametrize("blank", [None, ""])
+def test_what_a_style_needs_is_named(field: str, blank: object) -> None:
+    style = SOAP_STYLE if field == "wsdl_url" else JSON_STYLE
+    message = refused(extra={**style, field: blank})
+    assert message.endswith(f": api_style {style['api_style']!r} needs the extra {field!r}.")
+
+
+@pytest.mark.parametrize("field", ["wsdl_url", "json_url", "token_url"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "api.example/json",
+        "ftp://api.example/x",
+        "file:///etc/passwd",
+        "https://",
+        "https://a..b/x",
+        "https://api.example:99999/x",
+        "https://api.example:0/x",
+        f"https://ana:{PASSWORD}@api.example/x",
+        "https://api.example/x#y",
+        "https://api.example/a b",
+        "https://api.example/a\nb",
+        "https://[::1/x",
+        5,
+        ["https://api.example"],
+    ],
+)
+def test_bad_addresses_are_refused_by_name(field: str, value: object) -> None:
+    for style in ("post", "soap", "json"):
+        message = refused(extra={**JSON_STYLE, **SOAP_STYLE, "api_style": style, field: value})
+        assert f"extra {field!r} must be a whole address" in message
+
+
+@pytest.mark.parametrize("field", ["wsdl_url", "json_url", "token_url"])
+def test_an_address_over_plain_http_is_refused_except_to_loopback(field: str) -> None:
+    style = SOAP_STYLE if field == "wsdl_url" else JSON_STYLE
+    for host in (host for host in REMOTE):
+        extra = {**style, field: f"http://{host}/path"}
+        assert f"{field!r} would send the password unencrypted" in refused(extra=extra)
+        assert getattr(read(extra={**extra, "allow_insecure_http": True}), field) == extra[field]
+    for host in ("localhost", "127.0.0.1:8765", "[::1]:8765"):
+        assert getattr(read(extra={**style, field: f"http://{host}/path"}), field) == f"http://{host}/path"
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_secret", "scope"])
+@pytest.mark.parametrize("value", [5, True, " ", ["x"], f"{PASSWORD}\n", f"{PASSWORD}\ud800"])
+def test_bad_texts_of_a_client_are_refused_by_name(field: str, value: object) -> None:
+    assert repr(field) in refused(extra={**JSON_STYLE, field: value})
+
+
+@pytest.mark.parametrize("grant", ["Password", "authorization_code", 1, True])
+def test_a_grant_that_is_not_supported(grant: object) -> None:
+    assert "grant_type must be one of client_credentials, password" in refused(
+        extra={**JSON_STYLE, "grant_type": grant}
+    )
+
+
+@pytest.mark.parametrize("field", ["login", "password"])
+def test_what_xml_cannot_carry_is_refused_for_soap(field: str) -> None:
+    assert f"the {field} holds a character that XML cannot carry" in refused(
+        **{field: f"{PASSWORD}\x01"}, extra=SOAP_STYLE
+    )
+    assert read(**{field: f"{PASSWORD}\x01"})
+
+
+def test_nothing_of_a_client_shows() -> None:
+    settings = read(extra={**JSON_STYLE, **SOAP_STYLE, "json_url": f"https://api.example/?key={PASSWORD}"})
+    for shown in (repr(settings), str(settings), settings.origin):
+        assert PASSWORD not in shown
+        assert "the-id" not in shown
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,24 @@ def test_the_environment_block_is_a_working_connection(monkeypatch) -> None:
     assert AfilnetHook().settings.base_url == "https://www.afilnet.com"
 
 
+CONNECTIONS = re.findall(r"```json\n(.*?)```", section("SOAP, and JSON with OAuth 2.0"), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", CONNECTIONS, ids=range(len(CONNECTIONS)))
+def test_the_example_connections_work(block: str, sandbox, monkeypatch) -> None:
+    """Each reads the balance once its addresses are those of a sandbox that knows its user or its client."""
+    from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
+
+    assert len(CONNECTIONS) == 3
+    text = re.sub(r"https://[a-z]+\.example\.com", sandbox.url, block)
+    user, client = json.loads(block).get("login", "someone"), json.loads(block)["extra"].get("client_id")
+    sandbox.add_account(user, "secret", balance=7)
+    if client:
+        sandbox.add_client(user, client, "its-secret")
+    monkeypatch.setenv("AIRFLOW_CONN_AFILNET_DEFAULT", text)
+    assert AfilnetHook().test_connection() == (True, f"Signed in at {sandbox.url}; the account has 7 credits.")
+
+
 def test_the_options_table_is_complete_and_its_defaults_are_true() -> None:
     from airflow_provider_afilnet.operators.refresh import AfilnetRefreshOperator
 

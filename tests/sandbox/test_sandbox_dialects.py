@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from xml.etree import ElementTree
 
 import pytest
+import zeep
 
 from airflow_provider_afilnet.sandbox import Dialect
 from airflow_provider_afilnet.sandbox.dialect import dialects_of, parse_dialect
@@ -65,6 +67,18 @@ EXPECTED = {
     ("status_case", "upper"): ("SUCCESS", "ERROR", "NOT_ACCESS_TO_GROUP"),
     ("status_case", "lower"): ("success", "error", "not_access_to_group"),
     ("status_case", "mixed"): ("Success", "Error", "Not_Access_To_Group"),
+    ("soap_operations", "per-method"): "getcontact(user password idgroup idcontact)",
+    ("soap_operations", "generic"): "call(user password class method idgroup idcontact …)",
+    ("soap_operations", "generic-pairs"): "call(user password class method parameters{item{key value}})",
+    ("soap_operations", "generic-json"): "call(user password class method parameters)",
+    ("soap_answer", "json"): '{"status":"SUCCESS","result":["mobile","name"]}',
+    ("soap_answer", "fields"): ["status SUCCESS", "item mobile", "item name"],
+    ("oauth_client", "either"): (200, 200),
+    ("oauth_client", "header"): (200, 401),
+    ("oauth_client", "body"): (401, 200),
+    ("oauth_life", "number"): 3600,
+    ("oauth_life", "text"): "3600",
+    ("oauth_life", "absent"): "-",
 }
 
 
@@ -113,8 +127,48 @@ def _observe(field, caller, box, group):
         result("modifycontact", idcontact=A, contact=f"mobile:5000,name:{row['name']}")
         assert box.contacts(group)[0]["name"] == listed
         return listed
+    if field.startswith("soap"):
+        return _observe_soap(field, caller, box, group)
+    if field.startswith("oauth"):
+        return _observe_oauth(field, caller, box)
     refused = caller.ask("getcontacts", idgroup="5")
     return caller.ask("getcontacts", idgroup=group)["status"], refused["status"], refused["error"]
+
+
+def _observe_soap(field, caller, box, group):
+    if field == "soap_operations":
+        service = zeep.Client(f"{box.url}/soap?wsdl").service
+        operations = service._binding.all()
+        name = "getcontact" if "getcontact" in operations else "call"
+        shown = []
+        for parameter, element in operations[name].input.body.type.elements:
+            inner = [(item, [part for part, _ in kind.type.elements]) for item, kind in _inner(element)]
+            shown.append(parameter + "".join(f"{{{item}{{{' '.join(parts)}}}}}" for item, parts in inner))
+        if len(shown) > 6:
+            shown = [name for name in shown if name in ("user", "password", "class", "method", "idgroup", "idcontact")]
+            shown.append("…")
+        return f"{name}({' '.join(shown)})"
+    envelope = (
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><getgroupcolumns><user>u</user>'
+        f"<password>pw-secret</password><idgroup>{group}</idgroup></getgroupcolumns></e:Body></e:Envelope>"
+    )
+    answer = ElementTree.fromstring(caller.session.post(f"{box.url}/soap", envelope, timeout=10).content)
+    texts = [(element.tag.rpartition("}")[2], element.text) for element in answer.iter() if element.text]
+    return texts[0][1] if texts[0][0] == "return" else [" ".join(pair) for pair in texts]
+
+
+def _inner(element):
+    return getattr(element.type, "elements", [])
+
+
+def _observe_oauth(field, caller, box):
+    box.add_client("u", "an-id", "a-secret")
+    form, url = {"grant_type": "client_credentials"}, f"{box.url}/oauth/token"
+    in_header = caller.session.post(url, form, auth=("an-id", "a-secret"), timeout=10)
+    in_body = caller.session.post(url, {**form, "client_id": "an-id", "client_secret": "a-secret"}, timeout=10)
+    if field == "oauth_client":
+        return in_header.status_code, in_body.status_code
+    return in_header.json().get("expires_in", "-")
 
 
 @pytest.mark.parametrize(("field", "value"), EXPECTED)

@@ -67,15 +67,26 @@ def _from_uri(text: str, name: str) -> ConnectionFields:
         raise AfilnetConfigurationError(f"{name} is no URI such as afilnet://user:password@host.") from None
     _check_type(kind, name)
     host = f"{protocol}://{hostname}" if protocol and hostname else hostname
-    extra = read_extra(query["__extra__"], f"{name}: __extra__") if "__extra__" in query else query
+    if "__extra__" in query:
+        extra = read_extra(query["__extra__"], f"{name}: __extra__")
+    else:
+        extra = {key: _from_text(value) for key, value in query.items()}
     return ConnectionFields(
         host or None,
         unquote(inner.path.removeprefix("/")) or None,
         port,
         None if inner.username is None else unquote(inner.username),
         None if inner.password is None else unquote(inner.password),
-        dict(extra),
+        extra,
     )
+
+
+def _from_text(value: str) -> Any:
+    """A value of a query: numbers, truth values and objects are written as JSON, other texts as they are."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _check_type(kind: object, name: str) -> None:

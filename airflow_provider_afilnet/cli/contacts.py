@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
-from airflow_provider_afilnet.cli.refresh_flags import refresh_flags, refresh_options
+from airflow_provider_afilnet.cli.refresh_flags import in_flags, refresh_flags, refresh_options
+from airflow_provider_afilnet.refresh.errors import AfilnetOptionError, AfilnetRefreshError, AfilnetSourceError
 
 if TYPE_CHECKING:
     from airflow_provider_afilnet.refresh.engine import Refresh
@@ -111,22 +112,28 @@ def import_contacts(
 
     if not file.name.lower().endswith(ENDINGS):
         raise click.UsageError(f"FILE must end in .csv or .jsonl, which says what it holds, not in {file.suffix!r}.")
-    options = refresh_options(flags)
+    try:
+        options = refresh_options(flags)
+    except AfilnetOptionError as error:
+        raise click.UsageError(in_flags(str(error))) from None
     group_id = record_id(group, "GROUP")
     settings, _ = find_settings(connection)
     opt_outs = None if suppress is None else lambda: _lines(suppress)
     with ProgressBar() as bar, file.open(encoding=ENCODING, newline="") as opened:
         refresh = Refresh(settings, group_id, options, report_folder=report, watch=bar.show)
         _stop_on_signals(refresh)
-        result = refresh.run(rows_of_file(opened, file.name, keep=options.column_map), suppress=opt_outs)
+        try:
+            result = refresh.run(rows_of_file(opened, file.name, keep=options.column_map), suppress=opt_outs)
+        except AfilnetOptionError as error:
+            raise click.UsageError(in_flags(str(error))) from None
+        except AfilnetRefreshError as error:
+            raise click.ClickException(in_flags(str(error))) from None
     if options.dry_run:
         click.echo("Dry run, nothing was written. It would be:")
     click.echo(str(result))
 
 
 def _lines(path: Path) -> Iterator[str]:
-    from airflow_provider_afilnet.refresh.errors import AfilnetSourceError
-
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield from (line.strip() for line in file if line.strip())

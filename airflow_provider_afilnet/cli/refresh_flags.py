@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 
@@ -86,6 +87,27 @@ def refresh_options(flags: Mapping[str, Any]) -> RefreshOptions:
     given["column_map"] = dict(_pair("--column-map", text) for text in given.get("column_map") or ())
     given["nulls"] = _nulls(given.get("nulls") or ())
     return RefreshOptions.read(**given)
+
+
+_SPELLED: Final = re.compile(
+    rf"(?<![\w-])(?P<word>Refresh option |option )?['\"]?(?P<name>{'|'.join(HELP)})\b['\"]?"
+    r"(?:=['\"]?(?P<value>\w+(?:\.\d+)?)['\"]?)?"
+)
+
+
+def in_flags(message: str) -> str:
+    """A message of the refresh with options as they are written here: ``--allow-empty`` for ``allow_empty=True``."""
+
+    def flag(found: re.Match[str]) -> str:
+        # A name without an underscore may be any word, so it counts only where it is called an option or has a value.
+        if "_" not in found["name"] and not found["word"] and found["value"] is None:
+            return found[0]
+        name, value = found["name"].replace("_", "-"), found["value"]
+        if value is None or value == "True":
+            return f"--{name}"
+        return f"--no-{name}" if value == "False" else f"--{name} {value}"
+
+    return _SPELLED.sub(flag, message)
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

@@ -73,7 +73,7 @@ def cases(number: int) -> list[Case]:
         at = PHASES.index(phase := PHASES[n % len(PHASES)])
         # Phases that the next run will surely go through, too.
         again = [*PHASES[:3], *(name for name in PHASES[5:] if PHASES.index(name) > at)]
-        turn = n // len(PHASES) + n
+        turn = n // len(PHASES) + at
         second = Moment(chance.choice(again), chance.random()) if n % 4 == 3 else None
         made.append(
             Case(n, Moment(phase, chance.random()), second, ("sqlite", "postgres")[turn % 2], turn // 2 % 2 == 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -177,6 +178,29 @@ def test_the_curl_lines_sign_in_and_read_the_balance() -> None:
             ("get", "getbalance", 200),
             ("basic", "getbalance", 200),
         ]
+
+
+def test_the_command_line_block_runs(sandbox, tmp_path) -> None:
+    """Every line, as the shell runs it."""
+    (block,) = re.findall(r"```bash\n(.*?)```", section("Command line"), re.DOTALL)
+    group_id = sandbox.create_group("g", "mobile", ["mobile", "name"], [{"mobile": "34600000001", "name": "Ana"}])
+    block = block.replace("http://127.0.0.1:8765", sandbox.url).replace(" 1000 ", f" {group_id} ")
+    block = block.replace("AFILNET_PASSWORD=demo", f"AFILNET_PASSWORD={sandbox.password}")
+    assert len(re.findall(r"^afilnet ", block, re.MULTILINE)) == 5
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AFILNET"))}
+    done = subprocess.run(
+        ["bash", "-e", "-c", block],
+        cwd=tmp_path,
+        env={**kept, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "api_facts" in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].startswith("1 rows: 0 added, 0 updated, 1 unchanged")
+    assert [group["id"] for group in sandbox.groups()] == [group_id]
 
 
 def test_no_place_is_left_to_be_filled_in() -> None:

@@ -61,10 +61,10 @@ class ContactStream:
         try:
             self._parser.send(chunk)
         except UnknownFormError as error:
-            raise unreadable(_METHOD, error.args[0]) from None
+            raise unreadable(_METHOD, error.args[0], http_status=200) from None
         # ArithmeticError: a number with an exponent that no decimal can hold.
         except (ijson.JSONError, ValueError, ArithmeticError):
-            raise unreadable(_METHOD, "something that is not JSON", passing=True) from None
+            raise unreadable(_METHOD, "something that is not JSON", http_status=200, passing=True) from None
         ready, self._ready = self._ready, []
         return ready
 
@@ -79,7 +79,7 @@ class ContactStream:
         try:
             self._parser.close()
         except (ijson.JSONError, ValueError, ArithmeticError):
-            raise unreadable(_METHOD, "a body that broke off", passing=True) from None
+            raise unreadable(_METHOD, "a body that broke off", http_status=200, passing=True) from None
         check_status(_METHOD, self._status, self._error)
         if self._form in ("absent", "null"):
             raise AfilnetUnprovenReadError(
@@ -88,7 +88,7 @@ class ContactStream:
                 http_status=200,
             )
         if self._form not in ("list", "keyed"):
-            raise unreadable(_METHOD, self._form)
+            raise unreadable(_METHOD, self._form, http_status=200)
 
 
 @ijson.utils.coroutine  # type: ignore[untyped-decorator]

@@ -8,24 +8,38 @@ import pytest
 from api_styles import make_settings
 
 from airflow_provider_afilnet.api import errors as e
-from airflow_provider_afilnet.api.answers import read_balance, read_columns, read_contact, read_new_id
+from airflow_provider_afilnet.api.answers import read_balance, read_bulk, read_columns, read_contact, read_new_id
 from airflow_provider_afilnet.api.calls import contact_text, contacts_json
 from airflow_provider_afilnet.api.methods import METHODS
 from airflow_provider_afilnet.api.settings import STYLES, ClientSettings
 from airflow_provider_afilnet.sandbox import Dialect, Sandbox
+from airflow_provider_afilnet.sandbox.dialect import dialects_of
 
 ANA = {"mobile": "34600111222", "name": 'Ana & Eva = 100% +ñ😀 "x" #?/'}
 EVA = {"mobile": "34600333444", "name": "Eva, the 2nd: \n yes"}
 IAN = {"mobile": "34600555666", "name": "Ian"}
 
 
+# Every form of a call and its answer: a style, and what the dialect must say besides.
+FORMS = [
+    *(pytest.param(style, {}, id=style) for style in STYLES),
+    *(
+        pytest.param("soap", {"soap_operations": operations, "soap_answer": answer}, id=f"soap-{operations}-{answer}")
+        for operations in dialects_of("soap_operations")
+        for answer in dialects_of("soap_answer")
+        if (operations, answer) != ("per-method", "json")
+    ),
+]
+
+
 def settings_of(server: Sandbox, style: str = "post", **more: Any) -> ClientSettings:
     return make_settings(server.url, style, **{"user": server.user, "password": server.password, **more})
 
 
-@pytest.mark.parametrize("style", STYLES)
-def test_all_thirteen_methods(sandbox: Sandbox, asker: Any, style: str) -> None:
+@pytest.mark.parametrize(("style", "more"), FORMS)
+def test_all_thirteen_methods(sandbox: Sandbox, asker: Any, style: str, more: dict[str, Any]) -> None:
     settings = settings_of(sandbox, style)
+    sandbox.dialect = Dialect(**more)
 
     def ask(name: str, /, **params: object) -> Any:
         outcome = asker.one(settings, name, **params)
@@ -59,7 +73,8 @@ def test_all_thirteen_methods(sandbox: Sandbox, asker: Any, style: str) -> None:
     ask("deletegroup", idgroup=group)
     assert sandbox.groups() == []
     assert {call.method for call in sandbox.calls} == set(METHODS)
-    assert not any("password" in call.params and style.startswith("basic") for call in sandbox.calls)
+    assert {"password" in call.params for call in sandbox.calls} == {style in ("post", "get", "soap")}
+    assert not any(call.params.get("password", "***") != "***" for call in sandbox.calls)
 
 
 def facts(outcome: Any) -> Any:
@@ -152,28 +167,50 @@ def test_wrong_sign_in(sandbox: Sandbox, askers: list[Any], style: str, wrong: s
     ],
     ids=str,
 )
-def test_contacts_in_every_dialect_with_ids(sandbox: Sandbox, asker: Any, dialect: dict[str, Any]) -> None:
-    sandbox.dialect = Dialect(**dialect)
+@pytest.mark.parametrize(("style", "more"), FORMS)
+def test_contacts_in_every_dialect_with_ids(
+    sandbox: Sandbox, asker: Any, style: str, more: dict[str, Any], dialect: dict[str, Any]
+) -> None:
+    sandbox.dialect = Dialect(**dialect, **more)
     group = sandbox.create_group("g", "mobile", ["mobile", "name"], [ANA, EVA, IAN])
-    records = asker.contacts(settings_of(sandbox), group)
+    settings = settings_of(sandbox, style)
+    records = asker.contacts(settings, group)
     assert [record.as_dict() for record in records] == sandbox.contacts(group)
     # An answer keyed by id elsewhere shows none in a single contact, unless that is keyed too.
     shows_id = dialect.get("single") == "keyed" or not dialect.get("contacts", "").startswith("keyed")
     for record in records:
-        answer = asker.one(settings_of(sandbox), "getcontact", idgroup=group, idcontact=record.id)
+        answer = asker.one(settings, "getcontact", idgroup=group, idcontact=record.id)
         assert read_contact(answer, record.id) == (record.id if shows_id else None, record.fields)
 
 
 @pytest.mark.parametrize("columns", ["names", "objects", "object", "positions", "text"])
 @pytest.mark.parametrize("numbers", ["text", "number"])
-def test_columns_and_new_ids_in_every_dialect(sandbox: Sandbox, asker: Any, columns: Any, numbers: Any) -> None:
+@pytest.mark.parametrize(("style", "more"), FORMS)
+def test_columns_and_new_ids_in_every_dialect(
+    sandbox: Sandbox, asker: Any, style: str, more: dict[str, Any], columns: Any, numbers: Any
+) -> None:
+    settings = settings_of(sandbox, style)
     for new_id in ("scalar", "object", "list", "none", "absent"):
-        sandbox.dialect = Dialect(columns=columns, numbers=numbers, new_id=new_id)
-        answer = asker.one(settings_of(sandbox), "creategroup", name="g", type="mobile", fields="mobile,name")
+        sandbox.dialect = Dialect(columns=columns, numbers=numbers, new_id=new_id, **more)
+        made, balance = asker.many(
+            settings, ("creategroup", {"name": "g", "type": "mobile", "fields": "mobile,name"}), ("getbalance", {})
+        )
         group = sandbox.groups()[-1]["id"]
-        assert read_new_id(answer, "idgroup") == (None if new_id in ("none", "absent") else group)
-        assert read_columns(asker.one(settings_of(sandbox), "getgroupcolumns", idgroup=group)) == ["mobile", "name"]
-    assert read_balance(asker.one(settings_of(sandbox), "getbalance")) == 25.5
+        assert read_new_id(made, "idgroup") == (None if new_id in ("none", "absent") else group)
+        assert read_columns(asker.one(settings, "getgroupcolumns", idgroup=group)) == ["mobile", "name"]
+        assert read_balance(balance) == 25.5
+
+
+@pytest.mark.parametrize("bulk", ["none", "absent", "counts", "ids", "number"])
+@pytest.mark.parametrize(("style", "more"), FORMS)
+def test_what_a_list_answers_in_every_dialect(
+    sandbox: Sandbox, asker: Any, style: str, more: dict[str, Any], bulk: Any
+) -> None:
+    sandbox.dialect = Dialect(bulk=bulk, **more)
+    group = sandbox.create_group("g", "mobile", ["mobile", "name"])
+    answer = asker.one(settings_of(sandbox, style), "addcontactlist", idgroup=group, contacts=contacts_json([ANA, EVA]))
+    told = {"counts": {"added": 2, "skipped": 0}, "ids": {"reported": 2}, "number": {"reported": 2}}
+    assert read_bulk(answer).counts == told.get(bulk, {})
 
 
 def test_a_group_of_many_slices(sandbox: Sandbox, askers: list[Any]) -> None:
@@ -184,11 +221,85 @@ def test_a_group_of_many_slices(sandbox: Sandbox, askers: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["null_read", "absent_read"])
-def test_reads_without_a_result_are_red(sandbox: Sandbox, asker: Any, kind: str) -> None:
+@pytest.mark.parametrize(("style", "more"), FORMS)
+def test_reads_without_a_result_are_red(
+    sandbox: Sandbox, asker: Any, style: str, more: dict[str, Any], kind: str
+) -> None:
+    sandbox.dialect = Dialect(**more)
+    settings = settings_of(sandbox, style)
     group = sandbox.create_group("g", "mobile", ["mobile"])
-    assert asker.contacts(settings_of(sandbox), group) == []
+    assert asker.contacts(settings, group) == []
     sandbox.fail(kind)
-    assert type(asker.contacts(settings_of(sandbox), group)) is e.AfilnetUnprovenReadError
+    assert type(asker.contacts(settings, group)) is e.AfilnetUnprovenReadError
+
+
+# --- the table: what a server may do x every method x every style x both clients -------------------------------------
+
+AWAY = "Location: https://elsewhere.example/"
+TROUBLES: dict[str, tuple[Any, ...] | None] = {
+    "success": (200, '{"status":"SUCCESS","result":"7"}'),
+    "success, nothing in it": (200, '{"status":"success"}'),
+    "unknown status": (200, '{"status":"PERHAPS"}'),
+    "unknown code": (200, '{"status":"ERROR","error":"A_NEW_CODE"}'),
+    "error without a code": (200, '{"status":"ERROR"}'),
+    "a list": (200, "[]"),
+    "garbled": (200, '{"status":"SUCC'),
+    "empty": (200, ""),
+    "rate limit": (429, "", "Retry-After: 7"),
+    "rate limit without a pause": (429, "slow down"),
+    "server error": (500, ""),
+    "unavailable": (503, "", "Retry-After: 3"),
+    "redirect": (307, "", AWAY),
+    "moved": (301, "", AWAY),
+    "sign-in refused": (401, ""),
+    "forbidden": (403, ""),
+    "not found": (404, ""),
+    "too large": (413, ""),
+    "dropped": None,
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_table_for_all_styles(askers: list[Any], raw_server: Any, http: Any, params_of: Any, name: str) -> None:
+    method = METHODS[name]
+    now: list[bytes | None] = [None]
+    server = raw_server(lambda _: now[0])
+    answers = {name: None if trouble is None else http(*trouble) for name, trouble in TROUBLES.items()}
+    answers["html"] = http(200, "<html>maintenance</html>", kind="text/html")
+    answers["html, unavailable"] = http(502, "<html>maintenance</html>", kind="text/html")
+
+    def told(outcome: Any, *, streamed: bool = False) -> Any:
+        if not isinstance(outcome, e.AfilnetError):
+            return outcome
+        kind, message, *rest = facts(outcome)
+        # What is no answer at all is described by what it should have been.
+        if streamed and kind is e.AfilnetUnreadableAnswerError:
+            return (kind, *rest)
+        return (kind, message.replace("a whole SOAP envelope", "a JSON object"), *rest)
+
+    cases = answers | {code: http(200, f'{{"status":"ERROR","error":"{code}"}}') for code in sorted(method.codes)}
+
+    def row(asker: Any, style: str) -> dict[str, Any]:
+        """What one client makes of everything."""
+        settings, found = make_settings(server.url, style), {}
+        for case, answer in cases.items():
+            now[0] = answer
+            before = len(server.requests)
+            found[case] = told(asker.one(settings, name, **params_of(name)))
+            # Nothing is sent twice, but for the token that was refused.
+            twice = style == "json" and case == "sign-in refused"
+            assert len(server.requests) == before + 1 + twice, (style, case)
+            if name == "getcontacts":
+                found[f"{case}, streamed"] = told(asker.contacts(settings, "1000"), streamed=True)
+        return found
+
+    rows = {(asker.kind, style): row(asker, style) for asker in askers for style in STYLES}
+    expected = rows["sync", "post"]
+    for who, found in rows.items():
+        assert found == expected, who
+    unclear = [case for case, fact in expected.items() if fact and fact[0] is e.AfilnetOutcomeUnknownError]
+    assert bool(unclear) is method.writes
+    assert expected["success"] == "7"
 
 
 def test_nothing_is_sent_for_an_unusable_call(sandbox: Sandbox, asker: Any) -> None:

@@ -24,6 +24,7 @@ from airflow_provider_afilnet.refresh.errors import (
     AfilnetLyingReadError,
     AfilnetOptionError,
     AfilnetRefreshError,
+    AfilnetReportError,
     AfilnetSourceError,
     AfilnetStoppedError,
 )
@@ -50,4 +51,5 @@ __all__ = [
     "AfilnetLyingReadError",
     "AfilnetIncompleteError",
     "AfilnetStoppedError",
+    "AfilnetReportError",
 ]

@@ -7,6 +7,8 @@ a password, a token, a phone or an e-mail.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AfilnetError(Exception):
     """Root of everything this package raises about Afilnet.
@@ -17,9 +19,12 @@ class AfilnetError(Exception):
     :param method: name of the API method that was called.
     :param retryable: whether the same call may succeed later, and may be sent again without harm.
     :param retry_after: seconds that the server asked to wait.
+
+    ``result``: the counts of the refresh that ended with this error, as far as they are known; ``None`` elsewhere.
     """
 
     default_retryable = False
+    result: Any = None
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 MAX_ROUNDS: Final = 3
 _PROBE_TIMES: Final = 3
 _LOOKS: Final = 3
+_ID_CHECKS: Final = 2
 
 
 class Converger:
@@ -127,7 +128,7 @@ class Converger:
                 self._fields.key,
             )
         plan = self._planner.plan(1)
-        check_rejects(int(self._store.one("SELECT count(*) FROM rejects")), self._source.rows, self._options)
+        check_rejects(self._store, self._source.rows, self._options)
         self._guard(plan)
         check_proof(self._read, plan, self._options)
         return plan
@@ -138,7 +139,10 @@ class Converger:
             "AND state NOT IN ('planned', 'unsent') AND NOT (kind = 'delete' AND state = 'refused') "
             "AND id NOT IN (SELECT id FROM ops WHERE kind IN ('delete', 'replace') AND state = 'planned')"
         )
-        check_plan(plan, self._first_size, int(deleted), self._options, first=self.rounds == 0)
+        untouched = (
+            self._store.one("SELECT 1 FROM ops WHERE state NOT IN ('planned', 'unsent', 'refused') LIMIT 1") is None
+        )
+        check_plan(plan, self._first_size, int(deleted), self._options, first=untouched)
 
     # --- reading ---
 
@@ -178,6 +182,7 @@ class Converger:
                 "The group was written to and getcontacts still answers null, so nothing more is written. Look at the "
                 "group in the Afilnet panel."
             )
+        self._check_window(read)
         self._believe(read, plan)
         return await self._confirmed(plan) if plan.unconfirmed else plan
 
@@ -185,6 +190,24 @@ class Converger:
         """How many contacts must be there and are not shown, acknowledged additions of single rows aside."""
         short = self._read.count + self._applier.added - self._applier.deleted - read.count
         return max(0, short - plan.missing_acked, plan.vanished)
+
+    def _check_window(self, read: GroupRead) -> None:
+        """Contacts that move up into an answer where others were deleted show that it is cut off.
+
+        :raises AfilnetLyingReadError: if it shows as many as before deletions, a round number, and unknown ones.
+        """
+        if read.count != self._read.count or not read.may_be_cut_off or not self._applier.deleted:
+            return
+        strangers = self._store.one(
+            "SELECT count(*) FROM actual WHERE id NOT IN (SELECT id FROM first_seen) "
+            "AND (key IS NULL OR key NOT IN (SELECT key FROM ops WHERE kind IN ('add', 'replace')))"
+        )
+        if strangers:
+            raise AfilnetLyingReadError(
+                f"The group showed {self._read.count} contacts, {self._applier.deleted} were deleted, and it shows "
+                f"{read.count} again, {strangers} of them for the first time: its answer is cut off, and who is beyond "
+                "the cut cannot be seen. Nothing more is written. Ask Afilnet for the limit of getcontacts."
+            )
 
     def _believe(self, read: GroupRead, plan: Plan) -> None:
         """Take a read as the state to compare the next one with.
@@ -250,10 +273,9 @@ class Converger:
             if "exists" in states:
                 plan = await self._look_again([op.key for op, outcome in tried if outcome.state == "exists"])
             elif "acked" in states:
-                # A cut-off answer has a round number of contacts; there the probes must show before bulk goes.
-                doubtful = not self._read.proven or (self._read.count and self._read.count % 100 == 0)
                 self._bulk_proven = True
-                return await self._shown() if doubtful else plan
+                # Where the answer may have been cut off, the probes must show before bulk goes.
+                return await self._shown() if not self._read.proven or self._read.may_be_cut_off else plan
             elif not tried:
                 state = await self._applier.add_one_as_json()
                 if state == "acked":
@@ -294,8 +316,12 @@ class Converger:
                 f"{plan.missing_acked} contacts were added one by one and acknowledged, and the group does not show "
                 f"them after {self._options.settle:g} s, so its answer is cut off or late; nothing was sent in bulk."
             )
+        if plan.unconfirmed:
+            return None
+        # The first read may have been wrong about whom it did not show; nothing but probes was written since.
+        plan = self._planner.plan(self.rounds)
         self._guard(plan)
-        return None if plan.unconfirmed else plan
+        return plan
 
     async def _check_ids(self) -> None:
         """Before the first update or deletion: the contact with the highest planned id must have the key it showed.
@@ -304,23 +330,24 @@ class Converger:
         """
         if self._ids_checked:
             return
-        candidates = self._store.db.execute(
-            "SELECT id, key FROM ops WHERE state = 'planned' AND id IS NOT NULL "
-            "ORDER BY length(id) DESC, id DESC LIMIT 3"
-        ).fetchall()
-        for record_id, key in candidates:
-            try:
-                result = await self._applier.read("getcontact", idgroup=self._group_id, idcontact=record_id)
-            except AfilnetNotFoundError:
-                continue  # It may have gone meanwhile; another one will tell.
-            if key in contact_keys(read_contact(result, record_id), self._fields, self._keys):
-                self._ids_checked = True
-                return
-            break
-        raise AfilnetLyingReadError(
-            f"getcontact of id {candidates[0][0]} does not answer the contact that getcontacts shows under that id "
-            f"({mask_key(candidates[0][1])}), so ids are not what they seem; nobody was updated or deleted."
-        )
+        for _ in range(_ID_CHECKS):
+            candidates = self._store.db.execute(
+                "SELECT o.id, o.key FROM ops o JOIN actual a ON a.id = o.id WHERE o.state = 'planned' "
+                "ORDER BY length(o.id) DESC, o.id DESC LIMIT 3"
+            ).fetchall()
+            if not candidates:
+                return  # Whoever was to be changed has gone, and a write by such an id changes nobody.
+            for record_id, key in candidates:
+                try:
+                    result = await self._applier.contact(record_id)
+                except AfilnetNotFoundError:
+                    continue  # It may have gone meanwhile; another one will tell.
+                if key in contact_keys(read_contact(result, record_id), self._fields, self._keys):
+                    self._ids_checked = True
+                    return
+                raise _wrong_ids(record_id, key)
+            await self._read_again()
+        raise _wrong_ids(*candidates[0])
 
     def _contacts_to_touch(self) -> Iterator[dict[str, str]]:
         """Whole contacts, as stored, that the planned writes will change or delete.
@@ -346,3 +373,10 @@ class Converger:
             "INSERT INTO failures SELECT row, key, id, why, ? FROM ops WHERE state = 'planned'",
             (f"not done after {self.rounds} rounds",),
         )
+
+
+def _wrong_ids(record_id: str, key: str) -> AfilnetLyingReadError:
+    return AfilnetLyingReadError(
+        f"getcontact of id {record_id} does not answer the contact that getcontacts shows under that id "
+        f"({mask_key(key)}), so ids are not what they seem; nobody was updated or deleted."
+    )

@@ -10,12 +10,13 @@ from typing import Any, Final
 from airflow_provider_afilnet.api.answers import read_columns
 from airflow_provider_afilnet.api.calls import record_id
 from airflow_provider_afilnet.api.client import AsyncAfilnetClient
+from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.api.masking import mask_key
 from airflow_provider_afilnet.api.settings import ClientSettings
 from airflow_provider_afilnet.refresh import plan as reasons
 from airflow_provider_afilnet.refresh.apply import Applier
 from airflow_provider_afilnet.refresh.converge import Converger
-from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetRefreshError
+from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError
 from airflow_provider_afilnet.refresh.guardrails import check_rejects
 from airflow_provider_afilnet.refresh.loop_thread import LoopThread
 from airflow_provider_afilnet.refresh.normalise import KeyReader
@@ -119,11 +120,18 @@ class _Run:
         except BaseException as error:
             problem = error
             if self._converger is not None:
+                if not whole and self._store.one("SELECT 1 FROM ops WHERE state <> 'planned' LIMIT 1"):
+                    self._differences()
+                away = self._away()
                 if not whole:
                     self._fail_unacknowledged()
                 result = self._result()
-                if isinstance(error, AfilnetRefreshError):
-                    error.result = result
+                if isinstance(error, AfilnetError):
+                    if away:
+                        problem = self._not_back(away, error)
+                    problem.result = result  # type: ignore[attr-defined]
+            if problem is not error:
+                raise problem from error
             raise
         finally:
             try:
@@ -146,7 +154,7 @@ class _Run:
                 self._source = spooler.counts
                 spooler.spool(rows)
                 self._progress.rows = self._source.rows
-                check_rejects(self._source.rejected, self._source.rows, self._options)
+                check_rejects(self._store, self._source.rows, self._options)
                 converger = Converger(
                     client,
                     self._group_id,
@@ -174,6 +182,34 @@ class _Run:
         self._stop.check()
         self._progress.rows = self._source.rows
         self._progress.tick()
+
+    def _away(self) -> list[str]:
+        """Log who was deleted to be replaced and, as far as is known, is not back."""
+        found = self._store.db.execute(
+            "SELECT row, key FROM ops r WHERE kind = 'replace' AND state IN ('deleted', 'unknown') "
+            "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = r.key AND l.n > r.n AND l.state = 'acked') "
+            "AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.key = r.key AND a.id <> r.id) ORDER BY row LIMIT ?",
+            (_NAMED,),
+        ).fetchall()
+        lines = [f"row {row} ({mask_key(key)})" for row, key in found]
+        for line in lines:
+            log.error("Group %s: %s was deleted to be replaced and may not be back.", self._group_id, line)
+        return lines
+
+    def _not_back(self, away: list[str], error: AfilnetError) -> AfilnetIncompleteError:
+        """A retry would not know that it has to bring them back whole, so it must not come."""
+        backup = (
+            f"backup.jsonl of {self._folder}" if self._folder is not None else "nowhere, as there is no report_path"
+        )
+        more = f" and {len(away) - _IN_MESSAGE} more, see the log" if len(away) > _IN_MESSAGE else ""
+        return AfilnetIncompleteError(
+            f"{len(away)} contacts were deleted to be replaced (unsafe_values='replace') and may not be back: "
+            f"{', '.join(away[:_IN_MESSAGE])}{more}. Look for them in the group and add them again; they stand whole "
+            f"in {backup}. It ended so because: {error}",
+            code=error.code,
+            http_status=error.http_status,
+            method=error.method,
+        )
 
     def _fail_unacknowledged(self) -> None:
         """After an error: what was planned and not acknowledged counts as failed."""

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_afilnet.api.errors import AfilnetError
-
-if TYPE_CHECKING:
-    from airflow_provider_afilnet.refresh.report import RefreshResult
 
 
 class AfilnetRefreshError(AfilnetError):
-    """Root of the refresh errors.
-
-    ``result`` holds the counts as far as they are known when the refresh got as far as counting; it is set by the
-    engine, so that a failure callback can report them.
-    """
-
-    result: RefreshResult | None = None
+    """Root of the refresh errors."""
 
 
 class AfilnetOptionError(AfilnetRefreshError):
@@ -42,5 +31,11 @@ class AfilnetIncompleteError(AfilnetRefreshError):
 
 class AfilnetStoppedError(AfilnetRefreshError):
     """The refresh was told to stop before it ended; the next run carries on."""
+
+    default_retryable = True
+
+
+class AfilnetReportError(AfilnetRefreshError):
+    """A file of the report cannot be written. The next run reads the group and carries on."""
 
     default_retryable = True

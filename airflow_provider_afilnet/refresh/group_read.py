@@ -33,6 +33,11 @@ class GroupRead:
     has_ids: bool
     started: float
 
+    @property
+    def may_be_cut_off(self) -> bool:
+        """Whether the count is such as a limit would be: a multiple of 50, or of a power of two from 64."""
+        return self.count > 0 and (self.count % 50 == 0 or self.count % 64 == 0)
+
 
 async def read_group(
     client: AsyncAfilnetClient, group_id: str, store: Store, fields: GroupFields, keys: KeyReader, progress: Progress

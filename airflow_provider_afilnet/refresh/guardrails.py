@@ -6,18 +6,19 @@ from airflow_provider_afilnet.refresh.errors import AfilnetGuardrailError, Afiln
 from airflow_provider_afilnet.refresh.group_read import GroupRead
 from airflow_provider_afilnet.refresh.options import SMALL_NUMBER, RefreshOptions
 from airflow_provider_afilnet.refresh.plan import Plan
-from airflow_provider_afilnet.refresh.source import GroupFields
+from airflow_provider_afilnet.refresh.source import GroupFields, reject_samples
+from airflow_provider_afilnet.refresh.store import Store
 
 _UNREADABLE_SHARE = 0.01
 
 
-def check_rejects(rejected: int, rows: int, options: RefreshOptions) -> None:
+def check_rejects(store: Store, rows: int, options: RefreshOptions) -> None:
     """More rejected rows than ``max_rejected`` allows stop the run."""
-    allowed = options.max_rejected.allows(rows)
+    rejected, allowed = int(store.one("SELECT count(*) FROM rejects")), options.max_rejected.allows(rows)
     if rejected > allowed:
         raise AfilnetGuardrailError(
             f"Nothing was written: {rejected} of {rows} rows were rejected and max_rejected={options.max_rejected} "
-            f"allows {allowed}. Correct the source, or raise max_rejected."
+            f"allows {allowed}: {reject_samples(store)}. Correct the source, or raise max_rejected."
         )
 
 
@@ -45,9 +46,10 @@ def check_plan(plan: Plan, first_size: int, deleted_before: int, options: Refres
     :param deleted_before: contacts that this run has deleted already.
     :param first: nothing was written yet.
     """
+    nothing = "Nothing was written" if first else "Nothing more was written"
     if plan.unsafe_rows:
         raise AfilnetGuardrailError(
-            f"Nothing was written: {plan.unsafe_rows} changed contacts hold a comma or a colon, which modifycontact "
+            f"{nothing}: {plan.unsafe_rows} changed contacts hold a comma or a colon, which modifycontact "
             f"cannot carry, or are there twice and would need it ({', '.join(plan.unsafe_sample)}). Change the values, "
             "leave these rows out with unsafe_values='reject', or let them be deleted and added anew, with a new id, "
             "with unsafe_values='replace'."
@@ -58,7 +60,7 @@ def check_plan(plan: Plan, first_size: int, deleted_before: int, options: Refres
         parts = [f"{number} {why}" for why, number in sorted(plan.deletes.items())]
         parts += [f"{plan.replaces} replaced"] if plan.replaces else []
         raise AfilnetGuardrailError(
-            f"{'Nothing was written' if first else 'Nothing more was written'}: {deleting} contacts of "
+            f"{nothing}: {deleting} contacts of "
             f"{first_size} would be deleted ({', '.join(parts)}) and max_deletes={options.max_deletes} allows "
             f"{allowed}. If that is right, raise max_deletes (a whole number is a count, 1.0 is all)."
         )

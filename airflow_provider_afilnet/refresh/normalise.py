@@ -205,7 +205,12 @@ def value_text(value: object) -> str:
 
 def _plain(value: str | int) -> str:
     """The text or the number itself: ``str()`` of a subclass, such as an enumeration, may be something else."""
-    return str.__str__(value) if isinstance(value, str) else int.__repr__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    try:
+        return int.__repr__(value)
+    except ValueError:
+        raise RejectError("is a number of too many digits") from None
 
 
 def _is_finite(value: float | Decimal) -> bool:

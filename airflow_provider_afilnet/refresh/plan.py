@@ -17,7 +17,7 @@ from airflow_provider_afilnet.api.calls import is_text_safe
 from airflow_provider_afilnet.api.settings import ApiFacts
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.source import GroupFields
-from airflow_provider_afilnet.refresh.store import Op, Store
+from airflow_provider_afilnet.refresh.store import NewOp, Op, Store
 
 _PAGE: Final = 2000
 ADDING: Final = ("add", "replace")
@@ -26,6 +26,22 @@ NOT_SHOWN: Final = "its addition was acknowledged, but the group does not show i
 VANISHED: Final = "the group showed it at first and does not any more"
 STILL_DIFFERS: Final = "its value still differs after it was written"
 SHOWS_AGAIN: Final = "its deletion was acknowledged, but the group still shows it"
+CHANGED_BESIDE: Final = (
+    "the source does not give it, and it changed with the write: the server stores it in another form (lossy_fields), "
+    "or api_facts is wrong about modify_merges"
+)
+NOT_REWRITTEN: Final = (
+    "its value still differs after it was written, and mode 'insert' changes nobody: the server stores it in another "
+    "form (lossy_fields), or it was there and the first read did not show it"
+)
+MAYBE_THERE: Final = (
+    "it may be a contact of the group that ends in the same digits and whose key cannot be read, so it is not added; "
+    "correct or delete that contact, or set default_region"
+)
+AWAY: Final = (
+    "it was deleted to be written anew, which was refused with {code}, and could not be put back; restore it from the "
+    "backup"
+)
 UNCONFIRMED: Final = "its addition has an unknown outcome, and the group did not hold still to look"
 APPEARED: Final = "it appeared during the run; the next run deletes it"
 UNREADABLE: Final = "its key cannot be read, so it is never deleted; correct or delete it at Afilnet"
@@ -91,12 +107,13 @@ class Planner:
         self._facts = facts
         self._check = check
         self._withhold = withhold
-        self._ops: list[tuple[str, str, str | None, int | None, str | None, str]] = []
+        self._ops: list[NewOp] = []
         self._failures: list[tuple[int | None, str, str | None, str, str]] = []
         self._round = 0
         self._tried = False
         self._plan = Plan()
         self._resend_unknown = False
+        self._unread_tails: set[str] = set()
 
     def plan(self, round_: int, *, resend_unknown: bool = False) -> Plan:
         """Plan a round from what the store holds; what was planned before and not carried out is planned anew.
@@ -108,6 +125,10 @@ class Planner:
         self._plan = Plan()
         self._store.db.executescript("DELETE FROM ops WHERE state = 'planned'; DELETE FROM failures;")
         self._tried = self._store.one("SELECT 1 FROM ops LIMIT 1") is not None
+        if self._fields.kind == "mobile":
+            # Few: more than one in a hundred stop the run.
+            unread = self._store.db.execute("SELECT raw FROM actual WHERE key IS NULL")
+            self._unread_tails = {tail for (raw,) in unread if (tail := _tail(raw))}
         if round_ == 1:
             self._reset_verdicts()
         self._wanted_rows()
@@ -162,14 +183,17 @@ class Planner:
             if not keys:
                 return
             for key, row, sent, vals, verdict in keys:
-                copies = [
-                    _Copy(record_id, raw, json.loads(values))
-                    for record_id, raw, values in self._store.db.execute(
-                        "SELECT id, raw, vals FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
-                    )
-                ]
-                yield key, row, sent, vals, verdict, copies
+                yield key, row, sent, vals, verdict, self._copies_of(key)
             last = keys[-1][0]
+
+    def _copies_of(self, key: str) -> list[_Copy]:
+        """All contacts that carry a key, the lowest id first."""
+        return [
+            _Copy(record_id, raw, json.loads(values))
+            for record_id, raw, values in self._store.db.execute(
+                "SELECT id, raw, vals FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
+            )
+        ]
 
     def _row(self, key: str, row: int, sent: str, wanted: list[str | None], verdict: str, copies: list[_Copy]) -> str:
         """Plan one row; returns what the row counts as."""
@@ -178,9 +202,13 @@ class Planner:
             return verdict
         added = self._store.last_op(key, ADDING) if self._tried else None
         if not copies:
-            if added is not None and self._store.last_op(key, ("replace",)) is not None:
+            replaced = None if added is None else self._store.last_op(key, ("replace",))
+            if added is not None and replaced is not None:
                 # This run took the contact away to write it anew, so it is brought back whole, and in every mode.
-                self._add(key, row, added.contact, added)
+                if added.state == "refused" or replaced.code is not None:
+                    self._fail(row, key, None, "", AWAY.format(code=added.code or replaced.code))
+                else:
+                    self._add(key, row, added.contact, added)
                 return verdict
             if self._has_vanished(key, verdict, added):
                 self._plan.vanished += 1
@@ -200,17 +228,24 @@ class Planner:
             return "removed"
         if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
             return "skipped"
-        going = set().union(*self._surplus(key, [copy.id for copy in copies]))
+        going = set().union(*self._surplus(key, copies))
         staying = [copy for copy in copies if copy.id is None or copy.id not in going]
+        if self._tried:
+            for copy in staying:
+                self._compare_the_rest(key, row, wanted, copy)
         differing = [(copy, names) for copy in staying if (names := self._differences(wanted, copy.values))]
         if not differing:
             return verdict if verdict != "skipped" else "unchanged"
         if mode == "insert" and any(copy.id in going and not self._differences(wanted, copy.values) for copy in copies):
             # A lying read hid it: it was there before this run added a copy, which goes again.
             return "skipped"
+        if mode == "insert":
+            for copy, names in differing:
+                self._fail(row, key, copy.id, ", ".join(names), NOT_REWRITTEN, waits=True)
+            return verdict
         outcome = verdict if verdict in ("added", "updated") else "updated"
         for copy, names in differing:
-            if not self._rewrite(key, row, wanted, copy, names, alone=len(staying) == 1):
+            if not self._rewrite(key, row, wanted, copy, names, alone=len(copies) == 1, soon=len(staying) == 1):
                 self._forget(key)  # its other copies stay as they are, too
                 return "rejected"
         return outcome
@@ -229,9 +264,26 @@ class Planner:
         names = [
             name
             for name, want, have in zip(self._fields.others, wanted, self._padded(stored), strict=False)
-            if want is not None and want != have and not (self._is_lossy(name) and _folded(want) == _folded(have))
+            if want is not None and not self._is_same(name, want, have)
         ]
         return names if any(not self._is_lossy(name) for name in names) else []
+
+    def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy) -> None:
+        """A write sends the whole contact: what the source does not give must have stayed as it was."""
+        written = self._store.last_op(key, ("update", "replace"))
+        if written is None or written.state != "acked" or (written.kind == "update" and written.id != copy.id):
+            return
+        # A column that this run created was not there before.
+        changed = [
+            name
+            for name, want, have in zip(self._fields.others, wanted, self._padded(copy.values), strict=False)
+            if want is None and not self._is_same(name, written.before.get(name, ""), have)
+        ]
+        if changed:
+            self._fail(row, key, copy.id, ", ".join(changed), CHANGED_BESIDE)
+
+    def _is_same(self, name: str, want: str, have: str) -> bool:
+        return want == have or (self._is_lossy(name) and _folded(want) == _folded(have))
 
     def _is_lossy(self, name: str) -> bool:
         return name.lower() in self._options.lossy_fields
@@ -251,37 +303,48 @@ class Planner:
         elif before is not None and before.state == "unknown" and not self._resend_unknown:
             self._plan.unconfirmed += 1
             self._fail(row, key, None, "", UNCONFIRMED)
+        elif before is None and self._unread_tails and _tail(key) in self._unread_tails:
+            self._fail(row, key, None, "", MAYBE_THERE)
         else:
-            self._ops.append(("add", key, None, row, _dump(contact), ""))
+            self._ops.append(("add", key, None, row, _dump(contact), "", None))
             self._flush_if_full()
 
     def _rewrite(
-        self, key: str, row: int, wanted: list[str | None], copy: _Copy, names: list[str], *, alone: bool
+        self, key: str, row: int, wanted: list[str | None], copy: _Copy, names: list[str], *, alone: bool, soon: bool
     ) -> bool:
-        """Plan an update or a replacement; false if the row is rejected because no writer can carry it."""
+        """Plan an update or a replacement; false if the row is rejected because no writer can carry it.
+
+        :param alone: no other contact has the key.
+        :param soon: none will, when this round's deletions are done.
+        """
         before = self._store.last_op(key, ("update", "replace"), copy.id) if self._tried else None
         replaced = self._store.last_op(key, ("replace",)) if self._tried else None
         shown = ", ".join(names)
         if copy.id is None:
             self._fail(row, key, None, shown, "it differs, and the group's answer has no ids to update it by")
             return True
-        if before is None and replaced is not None and replaced.state == "acked":
+        if before is None and replaced is not None and replaced.state in ("acked", "restored"):
             before = replaced
         if before is not None and before.state == "acked":
             self._fail(row, key, copy.id, shown, STILL_DIFFERS, waits=True)
             return True
-        if before is not None and before.state == "refused":
-            self._fail(row, key, copy.id, shown, f"refused with {before.code}")
+        if before is not None and before.state in ("refused", "restored"):
+            back = ", so it was put back as it was" if before.state == "restored" else ""
+            self._fail(row, key, copy.id, shown, f"refused with {before.code}{back}")
             return True
         merged = dict(zip(self._fields.others, self._padded(copy.values), strict=True))
         changed = {name: want for name, want in zip(self._fields.others, wanted, strict=False) if want is not None}
         whole = {self._fields.key: copy.raw, **merged, **changed}
         update = {self._fields.key: copy.raw, **changed} if self._facts.modify_merges else whole
+        stored = _dump({name: value for name, value in {self._fields.key: copy.raw, **merged}.items() if value})
         if is_text_safe(update):
-            self._ops.append(("update", key, copy.id, row, _dump(update), shown))
+            self._ops.append(("update", key, copy.id, row, _dump(update), shown, stored))
         elif self._options.unsafe_values == "replace" and alone:
             anew = {name: value for name, value in whole.items() if value}
-            self._ops.append(("replace", key, copy.id, row, _dump(anew), shown))
+            self._ops.append(("replace", key, copy.id, row, _dump(anew), shown, stored))
+        elif self._options.unsafe_values == "replace" and soon and self._round == 1:
+            # A server that skips keys it knows would not add it anew while its double is there: the next round does.
+            pass
         elif self._round > 1:
             self._fail(
                 row, key, copy.id, shown, "it differs, and holds a comma or a colon that modifycontact cannot carry"
@@ -310,7 +373,7 @@ class Planner:
         elif self._tried and why != "extra" and not self._seen_first(record_id):
             self._fail(row, key, record_id, "", APPEARED)
         else:
-            self._ops.append(("delete", key, record_id, row, None, why))
+            self._ops.append(("delete", key, record_id, row, None, why, None))
             self._flush_if_full()
 
     def _seen_first(self, record_id: str) -> bool:
@@ -330,9 +393,11 @@ class Planner:
         for key, record_id in self._contacts("EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key)"):
             self._delete(key, record_id, None, "suppressed")
         mirror = self._options.mode == "mirror"
-        if mirror:
+        # Whoever opted out may be behind a key that cannot be read.
+        if mirror or self._store.one("SELECT 1 FROM suppressed LIMIT 1") is not None:
             for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL").fetchall():
                 self._fail(None, raw, record_id, "", UNREADABLE)
+        if mirror:
             stale = (
                 "NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
                 "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
@@ -361,18 +426,21 @@ class Planner:
             for _, key, record_id in page:
                 yield key, record_id
 
-    def _surplus(self, key: str, ids: Sequence[str | None]) -> tuple[list[str], list[str]]:
+    def _surplus(self, key: str, copies: Sequence[_Copy]) -> tuple[list[str], list[str]]:
         """Which of several contacts with one wanted key go: copies that this run made, and older ones in a mirror.
 
-        :param ids: of all of them, the lowest first, which survives; none goes where they have no ids.
+        The lowest id survives; among older ones, first of all one whose key is the wanted one as it stands.
+
+        :param copies: all of them, the lowest id first; none goes where they have no ids.
         """
-        known = [found for found in ids if found is not None]
+        known = [(copy.id, copy.raw) for copy in copies if copy.id is not None]
         if len(known) < 2:
             return [], []
-        old = [found for found in known if not self._tried or self._seen_first(found)]
-        new = [found for found in known if found not in old]
+        old = [(found, raw) for found, raw in known if not self._tried or self._seen_first(found)]
+        new = [found for found, raw in known if (found, raw) not in old]
         extra = (new if old else new[1:]) if self._sent(key) else []
-        return extra, old[1:] if self._removes_old else []
+        exact_first = sorted(old, key=lambda copy: copy[1] != key)
+        return extra, [found for found, _ in exact_first[1:]] if self._removes_old else []
 
     @property
     def _removes_old(self) -> bool:
@@ -381,18 +449,13 @@ class Planner:
     def _copies(self) -> None:
         """Delete surplus contacts with one wanted key. A rejected row protects all of its own."""
         for key in self._doubled():
-            ids = [
-                found
-                for (found,) in self._store.db.execute(
-                    "SELECT id FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
-                )
-            ]
-            extra, duplicate = self._surplus(key, ids)
+            copies = self._copies_of(key)
+            extra, duplicate = self._surplus(key, copies)
             for found in extra:
                 self._delete(key, found, None, "extra")
             for found in duplicate:
                 self._delete(key, found, None, "duplicate")
-            if len(ids) - len(extra) - len(duplicate) > 1:
+            if len(copies) - len(extra) - len(duplicate) > 1:
                 self._plan.doubles += 1
                 if self._options.mode == "mirror":
                     self._fail(None, key, None, "", APPEARED if self._removes_old else WITHHELD_COPIES)
@@ -458,6 +521,12 @@ class Planner:
 
 def _dump(contact: dict[str, str]) -> str:
     return json.dumps(contact, ensure_ascii=False)
+
+
+def _tail(phone: str) -> str:
+    """Digits that a number keeps in whatever form it is written; blank if they are too few to tell people apart."""
+    digits = "".join(filter(str.isdecimal, phone))
+    return digits[-7:] if len(digits) >= 7 else ""
 
 
 def _folded(text: str) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
-from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError
+from airflow_provider_afilnet.refresh.errors import AfilnetReportError
 from airflow_provider_afilnet.refresh.report_file import (
     ReportFile,
     ReportStorageError,
@@ -28,12 +28,6 @@ from airflow_provider_afilnet.refresh.store import Op, Store
 log = logging.getLogger(__name__)
 
 _KINDS: Final = ("add", "update", "replace", "delete")
-
-
-class AfilnetReportError(AfilnetRefreshError):
-    """A file of the report cannot be written. The next run reads the group and carries on."""
-
-    default_retryable = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_afilnet.api.masking import mask_key
+from airflow_provider_afilnet.api.methods import GROUP_TYPES
 from airflow_provider_afilnet.refresh.errors import AfilnetGuardrailError, AfilnetSourceError
 from airflow_provider_afilnet.refresh.normalise import AmbiguousKeyError, KeyReader, RejectError, value_text
 from airflow_provider_afilnet.refresh.options import RefreshOptions
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _BATCH: Final = 2000
 _SHOWN: Final = 10
+_AMBIGUOUS: Final = "is a valid number of %"
 
 
 class GroupFields:
@@ -33,7 +35,7 @@ class GroupFields:
     """
 
     def __init__(self, columns: Sequence[str], key_field: str | None) -> None:
-        candidates = [name for name in columns if name.lower() in ("mobile", "email")]
+        candidates = [name for name in columns if name.lower() in GROUP_TYPES]
         if key_field is not None:
             candidates = [name for name in candidates if name.lower() == key_field]
             if not candidates:
@@ -104,10 +106,15 @@ def bind(columns: Sequence[str], fields: GroupFields, options: RefreshOptions) -
                     raise AfilnetSourceError(
                         f"Column {column!r} cannot be created: a field name has no comma or colon."
                     )
-                if target.lower() == "idcontact":
+                if target.lower() in ("id", "idcontact"):
                     raise AfilnetSourceError(
                         f"Column {column!r} cannot be created: the API's answers use that name for a contact's id. "
                         "Leave it out of the query, or rename it with column_map."
+                    )
+                if target.lower() in GROUP_TYPES and options.key_field is None:
+                    raise AfilnetSourceError(
+                        f"Column {column!r} cannot be created without a key_field: the group would have both a "
+                        f"'mobile' and an 'email' column. Set key_field={fields.kind!r} now and in later runs."
                     )
                 position = fields.create(target)
             if position is None:
@@ -161,6 +168,11 @@ class Spooler:
         bound: dict[tuple[str, ...], Binding] = {}
         for columns, values in source:
             self._check()
+            if len(values) != len(columns) or isinstance(values, dict):
+                raise AfilnetSourceError(
+                    f"Nothing was written: row {self.counts.rows + 1} is no sequence of {len(columns)} values, one for "
+                    f"each of the columns {', '.join(map(str, columns))}. Correct the source."
+                )
             binding = bound.get(columns)
             if binding is None:
                 binding = bound[columns] = bind(columns, self._fields, self._options)
@@ -173,7 +185,9 @@ class Spooler:
         self.counts.duplicates = self._accepted - int(self._store.one("SELECT count(*) FROM wanted"))
         self._judge()
         if self.counts.rejected:
-            log.warning("%s of %s rows are rejected: %s.", self.counts.rejected, self.counts.rows, self._samples("%"))
+            log.warning(
+                "%s of %s rows are rejected: %s.", self.counts.rejected, self.counts.rows, reject_samples(self._store)
+            )
         return self.counts
 
     def _bind_table(self, columns: tuple[str, ...]) -> None:
@@ -221,7 +235,7 @@ class Spooler:
             self.counts.rejected += 1
             self.counts.unreadable_keys += key is None
             self.counts.ambiguous += isinstance(error, AmbiguousKeyError)
-            data = json.dumps(dict(zip(columns, values, strict=False)), default=str)
+            data = _kept(columns, values)
             self._rejects.append((number, key.compared if key else None, field, error.args[0], data))
             return
         self._accepted += 1
@@ -255,13 +269,13 @@ class Spooler:
         if counts.ambiguous and options.bare_numbers == "fail":
             wrong.append(
                 f"{counts.ambiguous} phones are valid both in {options.default_region} and, with a +, in another "
-                f"country: {self._samples('is a valid number of %')}. Say which is meant with "
+                f"country: {reject_samples(self._store, _AMBIGUOUS)}. Say which is meant with "
                 "bare_numbers='national' or 'international'"
             )
         others = counts.rejected - (counts.ambiguous if wrong else 0)
         if others and options.invalid_rows == "fail":
             wrong.append(
-                f"{others} of {counts.rows} rows cannot be sent: {self._samples('%', but='is a valid number of %')}. "
+                f"{others} of {counts.rows} rows cannot be sent: {reject_samples(self._store, but=_AMBIGUOUS)}. "
                 "Correct the source, or go on without such rows with invalid_rows='reject' and max_rejected"
             )
         if counts.duplicates and options.duplicates == "fail":
@@ -277,13 +291,28 @@ class Spooler:
                 f"Nothing was written: the source {what}. If that is right, set allow_empty=True."
             )
 
-    def _samples(self, like: str, but: str = "") -> str:
-        found = self._store.db.execute(
-            "SELECT row, field, reason FROM rejects WHERE reason LIKE ? AND reason NOT LIKE ? ORDER BY row LIMIT ?",
-            (like, but, _SHOWN + 1),
-        ).fetchall()
-        named = [f"row {row}: {field} {reason.split(';')[0]}" for row, field, reason in found[:_SHOWN]]
-        return "; ".join(named) + ("; and more" if len(found) > _SHOWN else "")
+
+def _kept(columns: tuple[str, ...], values: Sequence[Any]) -> str:
+    """A rejected row as JSON, for the list of rejects."""
+    row = dict(zip(columns, values, strict=False))
+    try:
+        return json.dumps(row, default=str)
+    except (TypeError, ValueError):
+        # A mapping whose names are no text, or a number with more digits than can be written.
+        return json.dumps({name: f"({type(value).__name__})" for name, value in row.items()})
+
+
+def reject_samples(store: Store, like: str = "%", but: str = "") -> str:
+    """The first rejected rows, each with field and reason, without values.
+
+    :param like: a pattern of the reasons, and ``but`` of those to leave out.
+    """
+    found = store.db.execute(
+        "SELECT row, field, reason FROM rejects WHERE reason LIKE ? AND reason NOT LIKE ? ORDER BY row LIMIT ?",
+        (like, but, _SHOWN + 1),
+    ).fetchall()
+    named = [f"row {row}: {field} {reason.split(';')[0]}" for row, field, reason in found[:_SHOWN]]
+    return "; ".join(named) + ("; and more" if len(found) > _SHOWN else "")
 
 
 def read_suppressed(

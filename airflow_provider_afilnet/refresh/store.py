@@ -23,7 +23,7 @@ CREATE TABLE suppressed (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE actual (n INTEGER PRIMARY KEY, id TEXT, raw TEXT, key TEXT, vals TEXT);
 CREATE TABLE first_seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE ops (
-    n INTEGER PRIMARY KEY, kind TEXT, key TEXT, id TEXT, row INTEGER, contact TEXT, why TEXT,
+    n INTEGER PRIMARY KEY, kind TEXT, key TEXT, id TEXT, row INTEGER, contact TEXT, why TEXT, before TEXT,
     state TEXT DEFAULT 'planned', code TEXT
 );
 CREATE INDEX ops_by_key ON ops (key, kind);
@@ -37,7 +37,8 @@ class Op(NamedTuple):
     Kinds: ``add``, ``update``, ``replace`` (delete, then add as JSON), ``delete``.
     States: ``planned``; ``acked``; ``refused`` (with ``code``); ``gone`` (the contact was not there); ``exists`` (an
     addition met the contact); ``unsent`` (certainly not applied); ``unknown``; ``deleted`` (a replacement whose
-    addition did not happen).
+    addition did not happen); ``restored`` (a replacement whose addition was refused, so that the contact was put back).
+    ``before``: the contact as it was stored, without blanks, of an update and a replacement.
     """
 
     n: int
@@ -47,16 +48,24 @@ class Op(NamedTuple):
     row: int | None
     contact: dict[str, str]
     why: str
+    before: dict[str, str]
     state: str
     code: str | None
 
 
-_OP_COLUMNS: Final = "n, kind, key, id, row, contact, why, state, code"
+_OP_COLUMNS: Final = "n, kind, key, id, row, contact, why, before, state, code"
+
+NewOp = tuple[str, str, str | None, int | None, str | None, str, str | None]
+"""A write to plan: kind, key, id, row, contact as JSON, why, what was stored before as JSON."""
 
 
 def _op(row: Sequence[Any]) -> Op:
-    n, kind, key, record_id, source_row, contact, why, state, code = row
-    return Op(n, kind, key, record_id, source_row, json.loads(contact) if contact else {}, why, state, code)
+    n, kind, key, record_id, source_row, contact, why, before, state, code = row
+    return Op(n, kind, key, record_id, source_row, _loaded(contact), why, _loaded(before), state, code)
+
+
+def _loaded(contact: str | None) -> dict[str, str]:
+    return json.loads(contact) if contact else {}
 
 
 class Store:
@@ -94,9 +103,9 @@ class Store:
 
     # --- planned writes ---
 
-    def add_ops(self, ops: Iterable[tuple[str, str, str | None, int | None, str | None, str]]) -> None:
-        """Plan writes: kind, key, id, row, contact as JSON, why."""
-        self.insert("ops (kind, key, id, row, contact, why)", ops)
+    def add_ops(self, ops: Iterable[NewOp]) -> None:
+        """Plan writes."""
+        self.insert("ops (kind, key, id, row, contact, why, before)", ops)
 
     def ops(self, kind: str, state: str = "planned") -> Iterator[Op]:
         """Writes of one kind in one state, in order, read page by page so that states may change meanwhile."""

@@ -13,7 +13,7 @@ from s3_server import KEY, SECRET, S3Server
 from task_logs import Logs
 
 from airflow_provider_afilnet.exceptions import AfilnetConfigurationError
-from airflow_provider_afilnet.refresh.report import AfilnetReportError
+from airflow_provider_afilnet.refresh.errors import AfilnetReportError
 from airflow_provider_afilnet.sandbox import Sandbox
 from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
 

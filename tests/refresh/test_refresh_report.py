@@ -60,6 +60,7 @@ def test_the_files_of_a_green_run(world: World, tmp_path: Path) -> None:
         ("add", phone(50), None, "acked"),
         ("add", phone(51), None, "acked"),
         ("update", phone(5), ids[phone(5)], "acked"),
+        ("replace", phone(6), ids[phone(6)], "deleted"),
         ("replace", phone(6), ids[phone(6)], "acked"),
         ("delete", phone(8), ids[phone(8)], "acked"),
         ("delete", phone(9), ids[phone(9)], "acked"),
@@ -114,7 +115,8 @@ def test_an_upsert_of_the_backup_restores_the_group(world: World, tmp_path: Path
 
 def writes(journal: list[dict[str, Any]], outcome: str) -> set[tuple[Any, ...]]:
     """Operation, key and id of what the journal notes with an outcome, or fail if it notes another one."""
-    assert {line["outcome"] for line in journal} <= {outcome}
+    # A replacement is noted twice: at once when the contact is away, and when it is back.
+    assert {line["outcome"] for line in journal if line["operation"] != "replace"} <= {outcome}
     return {(line["operation"], line["key"], line["id"], line.get("field")) for line in journal}
 
 

@@ -22,8 +22,7 @@ from s3_server import KEY, REGION, SECRET, S3Server
 from upath import UPath
 
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
-from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
-from airflow_provider_afilnet.refresh.report import AfilnetReportError
+from airflow_provider_afilnet.refresh.errors import AfilnetReportError, AfilnetStoppedError
 from airflow_provider_afilnet.refresh.report_file import ReportFile, make_folder, open_report_file
 from airflow_provider_afilnet.refresh.rows import DictRows
 

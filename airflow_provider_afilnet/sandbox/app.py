@@ -71,10 +71,19 @@ def create_app(state: State) -> Starlette:
     routes = [page_route(state), *control_routes(state), *oauth.routes(state, by_token), *soap.routes(state, by_soap)]
     for path, endpoint in (("/api/http", http), ("/api/basic", basic)):
         routes += [Route(path + end, endpoint, methods=["GET", "POST"]) for end in ("/", "")]
-    application = Starlette(routes=routes)
+    application = Starlette(routes=routes, exception_handlers={RecursionError: _too_deep, ClientDisconnect: _gone})
     # Its redirects would go to whatever the Host header says.
     application.router.redirect_slashes = False
     return application
+
+
+async def _too_deep(request: Request, error: Exception) -> Response:
+    """A document that is nested deeper than anybody means."""
+    return Response(status_code=400)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Dropped()
 
 
 async def _serve(state: State, request: Request, *, basic: bool) -> Response:

@@ -43,7 +43,9 @@ def visit(box: Sandbox, folder: Path, *arguments: str, **extra: Any) -> Visited:
 
 def compare(found: Visited, expected: dict[str, Any]) -> None:
     """The findings are as expected, question by question."""
-    assert {question: found.value(question) for question in expected} == expected
+    found_values = {question: found.value(question) for question in expected}
+    wrong = {name: (found_values[name], true) for name, true in expected.items() if found_values[name] != true}
+    assert not wrong, f"found, true: {wrong}"
 
 
 CONTACTS = {

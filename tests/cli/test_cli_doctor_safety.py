@@ -113,8 +113,10 @@ def test_leftovers_of_a_killed_visit_are_taken_out(box: Sandbox, tmp_path: Path)
 MOMENTS = ["creategroup", "addcontact", "modifycontact", "addcontactlist", "deletegroup"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [*((moment, signal.SIGINT) for moment in MOMENTS), ("addcontact", signal.SIGTERM), ("addcontact", signal.SIGHUP)],
+)
 def test_a_stop_leaves_nothing_or_says_what(box: Sandbox, tmp_path: Path, moment: str, number: int) -> None:
     """The stop comes while a call waits for its answer, which is the worst of moments."""
     foreign = box.create_group("foreign", "mobile", ["mobile", "name"], FOREIGN)
@@ -232,10 +234,10 @@ def test_limits_that_a_server_has(box: Sandbox, tmp_path: Path) -> None:
 
 
 def test_reads_that_are_late(box: Sandbox, tmp_path: Path) -> None:
-    box.fail("stale_read", seconds=0.5)
+    box.fail("stale_read", seconds=0.3)
     found = visit(box, tmp_path, "--create")
     assert found.ended.code == 0, found.ended.said
-    assert 0.3 <= found.value("reads_late") < 5
+    assert 0.1 <= found.value("reads_late") < 5
     compare(found, {"modify_merges": False, "bulk_existing": "doubled", "contact_ids": "stable", "modify_blank": True})
     compare(found, {"stored_key": "as-sent", "email_case": "different", "list_length": found.value("list_length")})
 

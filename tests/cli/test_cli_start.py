@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
-import time
 from importlib.metadata import entry_points, requires
 
 import pytest
@@ -46,17 +46,20 @@ def test_help_loads_neither_airflow_nor_an_http_library() -> None:
 
 
 def test_help_is_quick() -> None:
+    """By the processor's time, which does not depend on what else this machine does."""
+
     def best(*command: str) -> float:
         times = []
         for _ in range(5):
-            began = time.perf_counter()
-            subprocess.run(command, env=ENV, stdout=subprocess.DEVNULL, check=True, timeout=30)
-            times.append(time.perf_counter() - began)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(command, env=ENV, stdout=subprocess.DEVNULL, check=True, timeout=60)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         return min(times)
 
     bare = best(sys.executable, "-c", "import click")
     whole = best(sys.executable, "-m", "airflow_provider_afilnet.cli", "--help")
-    assert whole - bare < 0.15, f"{whole * 1000:.0f} ms, of which click {bare * 1000:.0f} ms"
+    assert whole - bare < 0.1, f"{whole * 1000:.0f} ms, of which click {bare * 1000:.0f} ms"
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "afilnet")

@@ -13,9 +13,9 @@ from airflow_provider_afilnet.cli.doctor.probe_table import EMAIL_PROBES, PROBES
 from airflow_provider_afilnet.cli.doctor.scratch import COLUMNS, Scratch, UnsettledError, clean_up
 from airflow_provider_afilnet.cli.doctor.visit import Visit, run_probes
 
-_NOT_ASKED: Final = {
-    "soap": "Not asked: the vendor publishes neither WSDL address nor operations; ask Afilnet's support.",
-    "oauth": "Not asked: the vendor publishes neither token address nor grant; ask Afilnet's support.",
+_STYLES: Final = {
+    "soap": ("soap", "Not asked: it needs a connection with api_style 'soap' and the WSDL's address."),
+    "oauth": ("json", "Not asked: it needs a connection with api_style 'json' and the addresses of API and token."),
 }
 
 
@@ -95,20 +95,25 @@ def _create(visit: Visit, kind: str) -> Scratch | None:
         visit.making = None
         raise UnsettledError(f"creategroup was refused with {reply.code}")
     form = id_form(reply, "idgroup")
-    visit.settle_question("creategroup_answer", form, f"{said_id(form)}.")
     group_id = read_new_id(reply.result, "idgroup")
-    visit.making = None
+    scratch = None
     if group_id is None:
         visit.lost_groups.append(name)
+    else:
+        scratch = Scratch(visit.observer, group_id, fields, ours=True, name=name, settle=visit.settle)
+        visit.scratches.append(scratch)
+    # Only now: a stop before this line must not lose sight of the group.
+    visit.making = None
+    if visit.findings.value("creategroup_answer") != form:
+        visit.settle_question("creategroup_answer", form, f"{said_id(form)}.")
+    if scratch is None:
         visit.console.unknown(
             "scratch group",
             f"one named {name!r} was made and its id was not answered; look it up in the Afilnet panel and go on with: "
             "afilnet doctor --group <its id>.",
         )
-        return None
-    scratch = Scratch(visit.observer, group_id, fields, ours=True, name=name, settle=visit.settle)
-    visit.scratches.append(scratch)
-    visit.console.ok("scratch group", f"{group_id}, named {name!r}, was made.")
+    else:
+        visit.console.ok("scratch group", f"{group_id}, named {name!r}, was made.")
     return scratch
 
 
@@ -160,8 +165,11 @@ def _tell_the_rest(visit: Visit, create: bool) -> None:
     if not create:
         for question in ("creategroup_answer", "group_delete"):
             findings.leave(question, "Not asked: only a group that the doctor makes itself can tell; add --create.")
-    for question, why in _NOT_ASKED.items():
-        findings.leave(question, why)
+    for question, (style, why) in _STYLES.items():
+        if observer.client.settings.style == style:
+            visit.settle_question(question, "works", "as this connection says; every call of the visit went that way.")
+        else:
+            findings.leave(question, why)
     headers = sorted(observer.headers)
     visit.settle_question(
         "rate_limits",

@@ -25,7 +25,7 @@ from airflow_provider_afilnet.api.errors import (
 if TYPE_CHECKING:
     import requests
 
-_TRIES: Final = 4
+_TRIES: Final = 3
 _LONGEST_PAUSE: Final = 30.0
 _REFUSALS: Final = (AfilnetAccessError, AfilnetExistsError, AfilnetInvalidRequestError, AfilnetNotFoundError)
 _HEADER: Final = re.compile(r"retry-after|.*rate-?limit.*", re.IGNORECASE)

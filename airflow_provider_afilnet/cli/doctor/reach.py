@@ -21,10 +21,10 @@ _UNKNOWN_METHOD: Final = "doctorasks"
 
 def reach(settings: ClientSettings, console: Console) -> bool:
     """Whether there is a server that speaks TLS, where TLS is wanted; says what is wrong where not."""
-    parts = urlsplit(settings.base_url)
+    parts = urlsplit(settings.origin)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    if proxy_for(settings.base_url):
+    if proxy_for(settings.origin):
         console.observed("reachability", f"{host} is called through the proxy that the environment names.")
         return True
     started = time.monotonic()
@@ -119,7 +119,7 @@ def tell_words(visit: Visit) -> None:
     """How the status words that were seen are written."""
     words = visit.observer.words
     if not words:
-        visit.findings.leave("status_words", "Could not be told: no answer was JSON.")
+        visit.findings.leave("status_words", "Could not be told: the style wraps them in something else than JSON.")
         return
     forms = {
         "upper": all(word.isupper() for word in words),

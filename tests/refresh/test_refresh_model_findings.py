@@ -45,3 +45,11 @@ def test_a_contact_is_not_lost_that_is_replaced_while_its_double_goes(world: Wor
     result = world.run(rows, mode="mirror", unsafe_values="replace")
     assert world.now() == bag(rows)
     assert shown(result) == {"unchanged": 1, "updated": 1, "deleted_duplicates": 1}
+
+
+def test_a_later_read_is_judged_as_the_first(world: World) -> None:
+    """The first read shows nobody; the next one shows whom the run, that did not know them, has added again."""
+    world.make([person(1) | {"mobile": "600000001"}])
+    world.sandbox.fail("capped_read", limit=0, count=1)
+    ended = world.ends(people(1, 2, 3))
+    assert "cannot be read" in ended.message

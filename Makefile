@@ -1,9 +1,10 @@
-# Two commands: `make demo` and `make test`. Each makes .venv when it is missing; nothing outside the checkout is touched.
+# Two commands: `make demo` and `make test`. Each makes .venv when it is missing; nothing outside the checkout is touched,
+# but for the programs that the tests drive where they are missing and apt-get may install them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long lint types check clean
+.PHONY: demo programs test test-long lint types check clean
 .DELETE_ON_ERROR:
 
 # uv is used where it can be had (seconds instead of a minute); pip does the same job otherwise.
@@ -19,10 +20,26 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/python demo/run.py
 
-test: $(VENV)/.installed
+# A browser for the sandbox's page, curl for the README's lines, npm for the vendor's own client. Does nothing where all are
+# there; the tests that need one that cannot be installed fail and say how to get it.
+programs:
+	@missing=""; \
+	for pair in chromium:chromium chromedriver:chromium-driver curl:curl npm:npm; do \
+	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing$$missing …"; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing; } >/dev/null \
+	    || echo "apt-get could not install$$missing"; \
+	else \
+	  echo "Some tests need$$missing. On Debian: sudo apt-get install$$missing"; \
+	fi
+
+test: $(VENV)/.installed programs
 	$(BIN)/python -m pytest
 
-test-long: $(VENV)/.installed
+test-long: $(VENV)/.installed programs
 	AFILNET_LONG=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/.installed

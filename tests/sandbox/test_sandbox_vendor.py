@@ -39,9 +39,8 @@ def npm_client() -> Path:
     manifest = folder / "node_modules" / "afilnet" / "package.json"
     assert shutil.which("npm"), "npm is needed for the vendor's own client: apt-get install npm, or see nodejs.org"
     if not manifest.exists():
-        done = run(
-            "npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", f"afilnet@{NPM}"
-        )
+        where = ("--prefix", str(folder), "--cache", str(BUILD / "npm-cache"))
+        done = run("npm", "install", *where, "--ignore-scripts", "--no-audit", "--no-fund", f"afilnet@{NPM}")
         assert done.returncode == 0, f"npm could not install afilnet@{NPM}; a registry is needed once:\n{done.stderr}"
     assert json.loads(manifest.read_text())["version"] == NPM
     return manifest.parent

@@ -96,15 +96,33 @@ def whole_output(output: str) -> Iterator[IO[bytes]]:
     try:
         # What is no plain file, such as a pipe or a device, cannot be replaced and gets a copy.
         if output == "-" or (os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode)):
-            with tempfile.TemporaryFile() as spool:
-                yield spool
-                spool.seek(0)
-                with sys.stdout.buffer if output == "-" else open(target, "wb") as end:
-                    shutil.copyfileobj(spool, end, 1 << 20)
-            return
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
+            with _copied_to(None if output == "-" else target) as file:
+                yield file
+        else:
+            with _replacing(target) as file:
+                yield file
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise click.FileError(output, error.strerror or type(error).__name__) from None
+
+
+@contextmanager
+def _copied_to(target: str | None) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        spool.seek(0)
+        if target is None:
+            shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
+            sys.stdout.buffer.flush()
+            return
+        with open(target, "wb") as end:
+            shutil.copyfileobj(spool, end, 1 << 20)
+
+
+@contextmanager
+def _replacing(target: str) -> Iterator[IO[bytes]]:
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -160,6 +160,23 @@ def test_a_device_is_written_to_and_not_replaced(box: Sandbox) -> None:
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+def test_a_disk_that_is_full(box: Sandbox) -> None:
+    group = box.create_group("g", "mobile", ["mobile", "name"], people(10))
+    out = exported(box, group, "--output", "/dev/full", "--format", "csv")
+    assert (out.code, len(out.err.splitlines())) == (1, 1)
+    assert "No space left on device" in out.err
+
+
+def test_a_reader_that_goes_away(box: Sandbox) -> None:
+    group = box.create_group("g", "mobile", ["mobile", "name"], people(20_000))
+    command = " ".join([*COMMAND, "contacts", "export", group, "| head -1"])
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment_for(box), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "idcontact,mobile,name\n"
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

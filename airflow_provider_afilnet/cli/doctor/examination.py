@@ -6,11 +6,11 @@ import datetime as dt
 from typing import Final
 
 from airflow_provider_afilnet.api.answers import read_columns, read_new_id
-from airflow_provider_afilnet.api.errors import AfilnetError
+from airflow_provider_afilnet.api.errors import AfilnetError, AfilnetUnprovenReadError
 from airflow_provider_afilnet.cli.doctor.contact_probes import NotEmptyError
 from airflow_provider_afilnet.cli.doctor.group_probes import id_form, said_id
 from airflow_provider_afilnet.cli.doctor.probe_table import EMAIL_PROBES, PROBES
-from airflow_provider_afilnet.cli.doctor.scratch import COLUMNS, Scratch, UnsettledError, clean_up
+from airflow_provider_afilnet.cli.doctor.scratch import COLUMNS, Scratch, Shown, UnsettledError, clean_up
 from airflow_provider_afilnet.cli.doctor.visit import Visit, run_probes
 
 _STYLES: Final = {
@@ -54,24 +54,38 @@ def _open(visit: Visit, group_id: str) -> Scratch:
         raise UnsettledError(f"group {group_id} cannot be used: getgroupcolumns was refused with {reply.code}")
     columns = read_columns(reply.result)
     scratch = Scratch(visit.observer, group_id, columns, ours=False, name="", settle=visit.settle)
-    shown = scratch.read()
-    if shown is None:
+    leftovers = _count_leftovers(visit, scratch)
+    if leftovers is None:
         visit.console.observed("scratch group", f"{group_id} answers null, which proves nothing; the first probe will.")
-    elif not all(scratch.could_be_own(one) for one in shown):
-        raise NotEmptyError(
-            f"Group {group_id} is not empty ({len(shown)} contacts), so nothing was touched; give an empty group, or "
-            "use --create."
-        )
     # From here on the group is the doctor's to clean.
     visit.scratches.append(scratch)
     # Where it is not known whether the group is empty, nothing is taken for a leftover.
-    if shown is not None and (left := scratch.clean_leftovers(visit.console.note)):
+    if leftovers is not None and (left := scratch.clean_leftovers(visit.console.note)):
         raise UnsettledError(f"an earlier visit's leftovers could not be deleted: {left[0].rstrip('.')}")
     scratch.columns = scratch.read_columns()
-    if shown:
-        visit.console.ok("scratch group", f"{len(shown)} contacts that an earlier visit left behind were deleted.")
+    if leftovers:
+        visit.console.ok("scratch group", f"{leftovers} contacts that an earlier visit left behind were deleted.")
     visit.console.ok("scratch group", f"{group_id} is empty and of type {scratch.kind}.")
     return scratch
+
+
+def _count_leftovers(visit: Visit, scratch: Scratch) -> int | None:
+    """How many contacts there are, all of them an earlier visit's; ``None`` if the answer was null.
+
+    Streamed, and ended by the first contact that is somebody: the group may be a large one, given by mistake.
+    """
+    count = 0
+    try:
+        for record in visit.observer.client.contacts(scratch.group_id):
+            if not scratch.could_be_own(Shown(record, {})):
+                raise NotEmptyError(
+                    f"Group {scratch.group_id} is not empty, so nothing was touched; give an empty group, or use "
+                    "--create."
+                )
+            count += 1
+    except AfilnetUnprovenReadError:
+        return None
+    return count
 
 
 def _examine_new_group(visit: Visit, *, probes: bool) -> None:

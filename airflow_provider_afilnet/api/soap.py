@@ -118,11 +118,10 @@ class SoapBinding:
         except Exception as error:  # noqa: BLE001 - zeep raises whatever a wrong document makes of it
             if source.stopped is not None:
                 raise source.stopped from None
-            raise not_sent(
-                method,
-                f"what the extra 'wsdl_url' names could not be read as a WSDL ({type(error).__name__}); check the "
-                "address, or try later if the service is down",
-            ) from None
+            raise _no_wsdl(method, f"could not be read as a WSDL ({type(error).__name__})") from None
+        if not client.wsdl.services:
+            # Such as a maintenance page that happens to be XML.
+            raise _no_wsdl(method, "describes no service")
         return cls._fitting(settings, method, client)
 
     @classmethod
@@ -241,6 +240,13 @@ class SoapBinding:
         return read_answer(method, http_status, headers, found)
 
 
+def _no_wsdl(method: Method, found: str) -> AfilnetError:
+    return not_sent(
+        method,
+        f"what the extra 'wsdl_url' names {found}; check the WSDL's address, or try later if the service is down",
+    )
+
+
 def wsdl_request(url: str) -> WireRequest:
     """Ask for a WSDL, or a document that it refers to."""
     return WireRequest("GET", url, {"Accept": "text/xml, application/xml, */*", "User-Agent": USER_AGENT}, None)
@@ -277,16 +283,23 @@ def _is_text(element: Any) -> bool:
     )
 
 
+def _is_json(element: Any) -> bool:
+    """Whether the element takes a text that may be JSON, by its type."""
+    from zeep.xsd.types.builtins import Boolean, Decimal, Double, Float
+
+    return _is_text(element) and not isinstance(element.type, (Boolean, Decimal, Double, Float))
+
+
 def _answers_fields(operation: Any) -> bool | None:
     """Whether the answer has fields; ``None`` if it has neither fields nor one text."""
     outer = _elements(operation.output)
     inner = [part for _, element in outer for part in getattr(getattr(element, "type", None), "elements", ())]
     if "status" in {str(name).lower() for name, _ in [*outer, *inner]}:
         return True
-    if len(outer) == 1 and _is_text(outer[0][1]):
+    if len(outer) == 1 and _is_json(outer[0][1]):
         return False
     # A message whose element is a text itself.
-    return False if not outer and _is_text(getattr(operation.output, "body", None)) else None
+    return False if not outer and _is_json(getattr(operation.output, "body", None)) else None
 
 
 def _taken(operation: Any) -> dict[str, tuple[str, Any]]:

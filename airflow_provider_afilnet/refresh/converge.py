@@ -72,6 +72,7 @@ class Converger:
         self._planner = Planner(store, fields, options, client.settings.facts, check, withhold=withhold)
         self._read = GroupRead(0, 0, True, True, 0.0)
         self._first_size = 0
+        self._unread_first = self._unread_now = 0
         self._bulk_proven = False
         self._ids_checked = False
         self.rounds = 0
@@ -119,7 +120,7 @@ class Converger:
         return plan
 
     def _first_plan(self) -> Plan:
-        unreadable = find_keys(self._store, self._keys, self._check)
+        self._unread_first = unreadable = find_keys(self._store, self._keys, self._check)
         check_read(self._read, unreadable, self._fields, self._options)
         if unreadable:
             log.warning(
@@ -159,7 +160,7 @@ class Converger:
         if self._store.one("SELECT 1 FROM first_seen LIMIT 1") is None and self._first_size:
             self._store.db.execute("INSERT OR IGNORE INTO first_seen SELECT id FROM actual WHERE id IS NOT NULL")
         read = await self._read_group()
-        find_keys(self._store, self._keys, self._check)
+        self._unread_now = find_keys(self._store, self._keys, self._check)
         return read
 
     async def _settled(self) -> Plan:
@@ -182,6 +183,8 @@ class Converger:
                 "The group was written to and getcontacts still answers null, so nothing more is written. Look at the "
                 "group in the Afilnet panel."
             )
+        if plan.missing_acked or self._lacking(read, plan):
+            self._check_new_keys()
         self._check_window(read)
         self._believe(read, plan)
         return await self._confirmed(plan) if plan.unconfirmed else plan
@@ -190,6 +193,20 @@ class Converger:
         """How many contacts must be there and are not shown, acknowledged additions of single rows aside."""
         short = self._read.count + self._applier.added - self._applier.deleted - read.count
         return max(0, short - plan.missing_acked, plan.vanished)
+
+    def _check_new_keys(self) -> None:
+        """What was added may be there under a key that cannot be read back.
+
+        :raises AfilnetLyingReadError: if more keys cannot be read than before this run wrote.
+        """
+        new = self._unread_now - self._unread_first
+        if new > 0:
+            region = " Set default_region (and bare_numbers)." if self._fields.kind == "mobile" else ""
+            raise AfilnetLyingReadError(
+                f"{new} contacts that were not there before have a {self._fields.key!r} that cannot be read, so the "
+                f"server stores keys in another form than they are sent, and who was written cannot be found again."
+                f"{region} Nothing more is written."
+            )
 
     def _check_window(self, read: GroupRead) -> None:
         """Contacts that move up into an answer where others were deleted show that it is cut off.
@@ -360,8 +377,9 @@ class Converger:
         blank = dict.fromkeys(names, "")
         for raw, vals in self._store.db.execute(
             "SELECT raw, vals FROM actual WHERE key IN (SELECT key FROM ops WHERE state = 'planned' AND id IS NOT NULL)"
-            " ORDER BY length(id), id"
+            " ORDER BY raw <> key, length(id), id"
         ):
+            self._check()
             yield {self._fields.key: raw, **blank, **dict(zip(names, json.loads(vals), strict=False))}
 
     def _all_acknowledged(self) -> bool:

@@ -198,14 +198,15 @@ class _Run:
 
     def _not_back(self, away: list[str], error: AfilnetError) -> AfilnetIncompleteError:
         """A retry would not know that it has to bring them back whole, so it must not come."""
-        backup = (
-            f"backup.jsonl of {self._folder}" if self._folder is not None else "nowhere, as there is no report_path"
-        )
+        if self._folder is not None:
+            backup = f"they stand whole in backup.jsonl of {self._folder}"
+        else:
+            backup = "without a report_path, what the source does not give of them is lost"
         more = f" and {len(away) - _IN_MESSAGE} more, see the log" if len(away) > _IN_MESSAGE else ""
         return AfilnetIncompleteError(
             f"{len(away)} contacts were deleted to be replaced (unsafe_values='replace') and may not be back: "
-            f"{', '.join(away[:_IN_MESSAGE])}{more}. Look for them in the group and add them again; they stand whole "
-            f"in {backup}. It ended so because: {error}",
+            f"{', '.join(away[:_IN_MESSAGE])}{more}. Look for them in the group and add them again; "
+            f"{backup}. It ended so because: {error}",
             code=error.code,
             http_status=error.http_status,
             method=error.method,

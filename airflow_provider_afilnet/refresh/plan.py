@@ -515,6 +515,7 @@ class Planner:
         for line in self._store.db.execute(
             "SELECT kind, key, id, contact FROM ops WHERE state = 'planned' ORDER BY kind, key, id"
         ):
+            self._check()
             digest.update(repr(line).encode("utf-8", "backslashreplace"))
         plan.digest = digest.hexdigest()
 

@@ -184,7 +184,9 @@ class Target:
             response = self._connection.getresponse()
             answer = response.read()
             # SOAP 1.1 wants its faults to come with HTTP 500.
-            is_fault = path.startswith("/soap") and response.status == 500 and b":Fault>" in answer
+            is_fault = (
+                response.status == 500 and (b":Fault>" in answer or method == "HEAD") and path.startswith("/soap")
+            )
             status = SOAP_FAULT if is_fault else response.status
         except (http.client.HTTPException, ConnectionError):
             # An answer while the body is still being sent closes the connection; so do the faults that drop it.
@@ -216,7 +218,7 @@ def test_no_request_breaks_it(target: Target, capfd: pytest.CaptureFixture[str])
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.one_of(calls(), controls(), ANYTHING))
+    @given(st.one_of(calls(), calls(), calls(), controls(), controls(), ANYTHING))
     def throw(request: tuple[str, str, dict[str, str], bytes]) -> None:
         nonlocal sent
         sent += 1
@@ -235,7 +237,7 @@ def test_no_request_breaks_it(target: Target, capfd: pytest.CaptureFixture[str])
     assert target.send(("GET", "/api/http/?user=demo&password=demo&class=user&method=getbalance", {}, b"")) == 200
     assert target.send(("GET", "/", {}, b"")) == 200
     # The search reached what it was made for, and few connections broke.
-    assert {200, 201, 400, 403, 404, 405, 415} <= set(target.statuses), target.statuses
-    assert target.statuses[200] > REQUESTS / 5, target.statuses
-    assert target.statuses[0] < REQUESTS / 5, target.statuses
+    assert {200, 201, 400, 401, 403, 404, 405} <= set(target.statuses), target.statuses
+    assert target.statuses[200] > REQUESTS / 10, target.statuses
+    assert target.statuses[0] < REQUESTS / 10, target.statuses
     assert "Traceback" not in capfd.readouterr().err

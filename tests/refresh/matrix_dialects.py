@@ -71,7 +71,7 @@ DIFFERS: Red = {
 }
 _UNREAD = "'mobile' that cannot be read.*default_region"
 UNREADABLE: Red = dict.fromkeys(
-    (*WRITING, "insert"), (f"4 contacts that were not there before have a {_UNREAD}", _UNREAD)
+    (*WRITING, "insert"), (rf"\b\d contacts that were not there before have a {_UNREAD}", _UNREAD)
 )
 
 

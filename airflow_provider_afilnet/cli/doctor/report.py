@@ -90,7 +90,10 @@ def as_markdown(report: dict[str, Any]) -> str:
         for name, forms in report["answers"].items()
     ]
     lines += ["", "## Steps", ""]
-    lines += [f"- {step['outcome']}: {step['step']}: {step['text']}" for step in report["steps"]]
+    # The questions are in the table above.
+    told = {finding["text"] for finding in report["findings"]}
+    steps = [step for step in report["steps"] if step["step"] not in told]
+    lines += [f"- {step['outcome']}: {step['step']}: {step['text']}" for step in steps]
     lines += ["", "## Left behind", "", *(f"- {sentence}" for sentence in report["left_behind"] or ["nothing"]), ""]
     return "\n".join(lines)
 

@@ -154,15 +154,15 @@ def forecast(
     out = {key.compared for key in out_keys if key}
     known = {*wanted, *out, *protected}
     people: dict[str, list[Contact]] = {}
-    strangers = 0
+    strangers: list[str] = []
     for contact in before:
         exact = contact[kind].strip().lower()
         found = Key(exact, exact) if exact in known else read(kind, contact[kind], o)
         if found is None or found is AMBIGUOUS:
-            strangers += 1
+            strangers.append(contact[kind])
         else:
             people.setdefault(found.compared, []).append(contact)
-    if strangers > len(before) / 100:
+    if len(strangers) > len(before) / 100:
         return stop("cannot be read")
     has_ids = dialect.contacts != "no-ids" or not before
     if not has_ids and mode != "insert":
@@ -197,6 +197,9 @@ def forecast(
             delete(there, "deleted")
         elif (mode == "insert" and there) or (mode == "update" and not there):
             counts["skipped"] += 1
+        elif not there and kind == "mobile" and any(raw.endswith(key[-7:]) for raw in strangers):
+            counts["failed"] += 1
+            reasons.append("ends in the same digits")
         elif not there:
             counts["added"] += 1
             added.append(stored({kind: sent} | {name: value for name, value in values.items() if value}))
@@ -205,6 +208,8 @@ def forecast(
             if mirror and withhold and len(there) > 1:
                 reasons.append("more than once")
             elif mirror:
+                # The oldest stays, of those whose key is written as it is compared, if there are any.
+                there = sorted(there, key=lambda contact: contact[kind] != key)
                 delete(there[1:], "deleted_duplicates")
                 there = there[:1]
             changed = [contact for contact in there if differs(contact, values)]
@@ -216,8 +221,9 @@ def forecast(
                 counts["updated"] += 1
                 for contact in changed:
                     kept = contact if safe and merges else stored(contact)
-                    then[contact["idcontact"]] = {**kept, **stored(values)}
-                    still_differ += differs(stored(values), values)
+                    then[contact["idcontact"]] = new = {**kept, **stored(values)}
+                    # What the source does not give is to stay as it was.
+                    still_differ += differs(new, {**contact, **values})
                 if not safe:
                     replaced.add(changed[0]["idcontact"])
             elif o["unsafe_values"] == "reject":
@@ -231,7 +237,7 @@ def forecast(
             reasons.append("delete_despite_rejects")
         elif mirror and key not in known:
             delete(contacts, "deleted")
-    if mirror and strangers:
+    if (mirror or out) and strangers:
         reasons.append("never deleted")
 
     # Whether it may be done, and what can be seen afterwards.

@@ -53,3 +53,11 @@ def test_a_later_read_is_judged_as_the_first(world: World) -> None:
     world.sandbox.fail("capped_read", limit=0, count=1)
     ended = world.ends(people(1, 2, 3))
     assert "cannot be read" in ended.message
+
+
+def test_a_replacement_that_waits_for_a_double_counts_before_the_first_write(world: World) -> None:
+    world.make([person(1), person(1, city="Old"), person(2)])
+    message = world.refused(
+        [person(1, name="Ana, Eva"), person(2)], mode="mirror", unsafe_values="replace", max_deletes=1
+    )
+    assert "2 contacts of 3 would be deleted" in message

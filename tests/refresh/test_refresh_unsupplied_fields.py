@@ -1,0 +1,87 @@
+"""A write sends the whole contact, so what the source does not give is compared afterwards, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from refresh_world import World, bag, people, person, phone, shown, table
+
+from airflow_provider_afilnet.refresh.rows import DictRows
+from airflow_provider_afilnet.sandbox.dialect import Dialect
+
+LONG = "a value that was typed by hand"
+DAMAGED = [("html", "Fish &amp; Chips"), ("trim", "Soria "), ("truncate", LONG)]
+
+
+def _rows(name: str = "New", *numbers: int) -> Any:
+    return table([{"mobile": phone(n), "name": name} for n in numbers or (1,)], ("mobile", "name"))
+
+
+def _damage_is_told(world: World, rows: Any, **how: Any) -> None:
+    ended = world.ends(rows, **how)
+    assert "row 1" in ended.message
+    assert ") city: the source does not give it, and it changed with the write" in ended.message
+    assert ended.error is not None
+    assert not ended.error.retryable
+    assert ended.counts is not None
+    assert ended.counts.failed == 1
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "mirror"])
+def test_a_wrong_fact_about_merging_is_found_out(world: World, mode: str) -> None:
+    """This server forgets every field that it is not given."""
+    world.make(people(1))
+    _damage_is_told(world, _rows(), mode=mode, settings={"facts": {"modify_merges": True}})
+
+
+@pytest.mark.parametrize("unsafe", [True, False])
+@pytest.mark.parametrize(("stored", "city"), DAMAGED)
+def test_what_a_server_makes_of_the_other_fields_is_told(world: World, stored: Any, city: str, unsafe: bool) -> None:
+    world.make([person(1, city=city)])
+    world.sandbox.dialect = Dialect(stored_value=stored)
+    _damage_is_told(world, _rows("a, b" if unsafe else "New"), unsafe_values="replace")
+
+
+@pytest.mark.parametrize("unsafe", [True, False])
+@pytest.mark.parametrize(("stored", "city"), DAMAGED)
+def test_a_lossy_field_may_be_stored_in_another_form(world: World, stored: Any, city: str, unsafe: bool) -> None:
+    """As where the source gives it: a difference in lossy fields alone makes nothing red."""
+    world.make([person(1, city=city)])
+    world.sandbox.dialect = Dialect(stored_value=stored)
+    result = world.run(_rows("a, b" if unsafe else "New"), unsafe_values="replace", lossy_fields="city")
+    assert shown(result) == {"updated": 1}
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("merges", [True, False])
+@pytest.mark.parametrize("value", ["New", "a, b"])
+def test_a_healthy_server_raises_no_alarm(world: World, merges: bool, known: bool, value: str) -> None:
+    """Blank fields, long ones and such as the source gives for others only."""
+    world.sandbox.dialect = Dialect(modify_merges=merges, empty_values="null")
+    before = [person(1, city=""), person(2, city=LONG), person(3, city="  <b> & ")]
+    world.make(before)
+    facts = {"modify_merges": merges} if known else {}
+    result = world.run(_rows(value, 1, 2, 3), unsafe_values="replace", settings={"facts": facts})
+    assert shown(result) == {"updated": 3}
+    assert world.now() == bag([row | {"name": value} for row in before])
+
+
+@pytest.mark.parametrize("stored", ["html", "truncate"])
+def test_who_is_not_written_is_not_compared(world: World, stored: Any) -> None:
+    """Person 1 is as the source says; only person 2 is written, and has nothing that the server would change."""
+    world.make([person(1, name="New", city=LONG + "&"), person(2)])
+    world.sandbox.dialect = Dialect(stored_value=stored)
+    assert shown(world.run(_rows("New", 1, 2))) == {"unchanged": 1, "updated": 1}
+
+
+@pytest.mark.parametrize("merges", [True, False])
+@pytest.mark.parametrize("value", ["New", "a, b"])
+def test_a_column_that_the_run_creates_was_blank_before(world: World, merges: bool, value: str) -> None:
+    """One row gives it, the other does not."""
+    world.sandbox.dialect = Dialect(modify_merges=merges)
+    world.make(people(1, 2))
+    rows = [{"mobile": phone(1), "name": value, "age": "7"}, {"mobile": phone(2), "name": value}]
+    result = world.run(DictRows(rows), unknown_columns="create", unsafe_values="replace")
+    assert shown(result) == {"updated": 2}
+    assert world.now() == bag([person(1, name=value) | {"age": "7"}, person(2, name=value)])

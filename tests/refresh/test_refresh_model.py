@@ -26,7 +26,7 @@ from airflow_provider_afilnet.refresh.rows import TableRows
 from airflow_provider_afilnet.sandbox import Sandbox
 from airflow_provider_afilnet.sandbox.dialect import Dialect, dialects_of
 
-EXAMPLES = 2500 if os.environ.get("AFILNET_LONG") else 120
+EXAMPLES = 1500 if os.environ.get("AFILNET_LONG") else 100
 FIELDS = ("name", "city", "note")
 LATER = "extra"
 """A field that the source has from the start, and the group perhaps later."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_styles import in_envelope, make_settings, preparation
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -231,3 +232,46 @@ def test_an_unusable_proxy_is_a_configuration_error_without_its_password(
     assert type(error) is e.AfilnetConfigurationError
     assert "NO_PROXY" in str(error)
     assert "pr0xy-pw" not in str(error)
+
+
+@pytest.mark.parametrize("style", ["soap", "json"])
+def test_a_wsdl_a_token_and_the_calls_trust_the_named_authority_only(
+    asker: Any, raw_server: Any, http: Any, certificate: Any, style: str
+) -> None:
+    pem, context = certificate()
+    server = raw_server(http(200, SUCCESS), tls=context)
+    assert asker.one(make_settings(server.url, style, ca_bundle=pem), "getbalance") == "5"
+    assert (len(server.prepared), len(server.requests)) == (1, 1)
+    error = asker.one(make_settings(server.url, style), "deletegroup", idgroup=1)
+    assert (type(error), error.retryable) == (e.AfilnetConnectionError, False)
+    assert "'ca_bundle'" in str(error)
+    assert (len(server.prepared), len(server.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("style", ["soap", "json"])
+def test_a_wsdl_a_token_and_the_calls_go_through_the_proxy(
+    asker: Any, raw_server: Any, http: Any, monkeypatch: pytest.MonkeyPatch, style: str
+) -> None:
+    host = "http://afilnet.invalid"
+
+    def answer(request: Any) -> bytes | None:
+        found = preparation(request.line.replace(host, ""), host)
+        return found or (in_envelope(http(200, SUCCESS)) if style == "soap" else http(200, SUCCESS))
+
+    proxy = raw_server(answer, bare=True)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    assert asker.one(make_settings(host, style, allow_insecure_http=True), "getbalance") == "5"
+    paths = {"soap": ["/soap?wsdl", "/soap"], "json": ["/oauth/token", "/api/json/"]}[style]
+    assert [request.line.split()[1] for request in proxy.requests] == [host + path for path in paths]
+
+
+def test_each_address_has_its_own_proxy(
+    asker: Any, raw_server: Any, http: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exempt for the calls, and not for the token."""
+    server = raw_server(http(200, SUCCESS))
+    proxy = raw_server(lambda request: preparation(request.line.replace("http://sign-in.invalid", ""), ""), bare=True)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    settings = make_settings(server.url, "json", token_url="http://sign-in.invalid/oauth/token")
+    assert asker.many(settings, ("getbalance", {}), ("getbalance", {})) == ["5", "5"]
+    assert (len(proxy.requests), len(server.requests), server.prepared) == (1, 2, [])

@@ -177,3 +177,27 @@ def test_our_errors_keep_nothing_of_the_library_but_are_classed_right_under_anot
         error = asker.one(ClientSettings(USER, PASSWORD, server.url), "creategroup", **params_of("creategroup"))
     assert "may have been applied" in str(error)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("grant", ["client_credentials", "password"])
+@pytest.mark.parametrize("fault", ["refused", "quoted", "drop", "redirect", "half", "down"])
+def test_a_token_request_leaves_nothing_behind(
+    asker: Any, raw_server: Any, http: Any, everything_logged: list[logging.LogRecord], grant: Any, fault: str
+) -> None:
+    """The token endpoint sees every secret; what it answers may quote them."""
+    echo = f"{PASSWORD} {CLIENT_SECRET} {TOKEN} {USER}"
+    answers = {
+        "refused": http(401, f'{{"error":"invalid_client","error_description":"{echo}"}}'),
+        "quoted": http(400, f'{{"error":"{echo}"}}'),
+        "redirect": http(302, echo, f"Location: http://{CLIENT_SECRET}:x@else.example/?{TOKEN}"),
+        "half": http(200, f'{{"access_token":"{TOKEN}","token_type":"Bearer","x":"{echo}'),
+    }
+    server = raw_server(answers.get(fault), bare=True)
+    settings = at("http://127.0.0.1:1" if fault == "down" else server.url, "json", grant_type=grant)
+    outcomes = [*asker.many(settings, *CALLS[:2]), asker.contacts(settings, "1000")]
+    for outcome in outcomes:
+        assert isinstance(outcome, AfilnetError)
+        assert outcome.__context__ is None
+        assert not any(leaks(text) for text in texts_of(outcome))
+    for record in everything_logged:
+        assert not leaks(f"{record.name} {record.getMessage()} {record.args}")

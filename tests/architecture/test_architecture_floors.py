@@ -34,7 +34,18 @@ MAY_IMPORT = {
     "transfers": {"transfers", "operators", "hooks", *BELOW_THE_SKIN},
 }
 WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "cli", "pytest_plugin", "get_provider_info", "__init__"}
-COSTLY = {"requests", "aiohttp", "phonenumbers", "pycountry", "ijson", "email_validator", "pyarrow"}
+COSTLY = {
+    "requests",
+    "aiohttp",
+    "phonenumbers",
+    "pycountry",
+    "ijson",
+    "email_validator",
+    "pyarrow",
+    "zeep",
+    "lxml",
+    "oauthlib",
+}
 
 
 def name_of(path: Path) -> str:

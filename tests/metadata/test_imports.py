@@ -35,6 +35,9 @@ HEAVY = (
     "pyarrow",
     "sqlparse",
     "starlette",
+    "zeep",
+    "lxml",
+    "oauthlib",
 )
 BUDGET_MS = 40
 

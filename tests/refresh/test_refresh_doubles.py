@@ -1,0 +1,103 @@
+"""People who are in the group more than once: who stays, who is written, and whom a rejected row protects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from refresh_world import World, bag, people, person, phone, shown, table
+
+from airflow_provider_afilnet.sandbox.dialect import Dialect
+
+REJECT: dict[str, Any] = {"invalid_rows": "reject", "max_rejected": 1}
+
+
+@pytest.mark.parametrize("exact", [0, 1, 2])
+def test_the_exact_key_survives_whatever_its_id(world: World, exact: int) -> None:
+    """The others are only readings of the wanted key, and may be somebody else's number."""
+    world.make(
+        [person(1) | {"mobile": phone(1) if n == exact else written} for n, written in enumerate(_readings(phone(1)))]
+    )
+    survivor = world.stored()[exact]
+    result = world.run(people(1), mode="mirror")
+    assert world.stored() == [survivor]
+    assert shown(result) == {"unchanged": 1, "deleted_duplicates": 2}
+    assert world.sandbox.count("modifycontact") == 0
+
+
+def _readings(key: str) -> list[str]:
+    return [f"+{key}", f"00{key}", f"+{key[:2]} {key[2:]}"]
+
+
+def test_without_an_exact_key_the_lowest_id_survives(world: World) -> None:
+    world.make([person(1) | {"mobile": written} for written in _readings(phone(1))])
+    survivor = world.stored()[0]
+    world.run(people(1), mode="mirror")
+    assert world.stored() == [survivor]
+
+
+def test_digits_of_another_country_do_not_cost_the_exact_contact(world: World) -> None:
+    """Bare digits that are read as a Spanish number have the lower id, and the Spanish number itself is there."""
+    world.make([person(1, name="Kanak") | {"mobile": "687884852"}, person(1) | {"mobile": "34687884852"}])
+    rows = [person(1) | {"mobile": "+34687884852"}]
+    world.run(rows, mode="mirror", default_region="ES", bare_numbers="national")
+    assert world.now() == bag([person(1) | {"mobile": "34687884852"}])
+
+
+@pytest.mark.parametrize("unsafe_values", ["fail", "reject", "replace"])
+@pytest.mark.parametrize("other", [{"name": "a, b"}, {"name": "Old", "city": "x, y"}, {"name": "Old"}])
+def test_a_contact_that_goes_anyway_is_not_written(world: World, other: dict[str, str], unsafe_values: str) -> None:
+    """Neither does what it holds stop the run or reject the row."""
+    world.make([person(1), person(1, **other), *people(2, 3)])
+    rows = table(people(1, 2, 3), ("mobile", "name"))
+    result = world.run(rows, mode="mirror", unsafe_values=unsafe_values)
+    assert world.now() == bag(people(1, 2, 3))
+    assert shown(result) == {"unchanged": 3, "deleted_duplicates": 1}
+    assert world.sandbox.count("modifycontact", "addcontactlist") == 0
+
+
+@pytest.mark.parametrize("mode", ["mirror", "upsert", "update"])
+@pytest.mark.parametrize("cities", [("City 1", "Old"), ("Old", "City 1"), ("Old", "Older")])
+def test_a_row_that_cannot_be_written_protects_all_its_contacts(
+    world: World, cities: tuple[str, str], mode: str
+) -> None:
+    before = [*(person(1, city=city) for city in cities), *people(2, 3)]
+    world.make(before)
+    rows = [person(1, name="a, b"), *people(2, 3)]
+    result = world.run(rows, mode=mode, unsafe_values="reject", **REJECT)
+    assert world.now() == bag(before)
+    assert shown(result) == {"unchanged": 2, "rejected": 1}
+    assert world.sandbox.writes == 0
+
+
+def test_a_row_that_is_rejected_in_the_source_protects_all_its_contacts(world: World) -> None:
+    before = [person(1), person(1, city="Old"), *people(2, 3)]
+    world.make(before)
+    result = world.run([person(1, name="\x07"), *people(2, 3)], mode="mirror", **REJECT)
+    assert world.now() == bag(before)
+    assert shown(result) == {"unchanged": 2, "rejected": 1}
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("bulk_dedupes", [True, False])
+def test_first_the_double_goes_then_the_contact_is_replaced(world: World, bulk_dedupes: bool, known: bool) -> None:
+    """A server that skips known keys would skip the addition as long as the double is there."""
+    world.sandbox.dialect = Dialect(bulk_dedupes=bulk_dedupes)
+    world.make([person(1), person(1, city="Old"), person(2)])
+    rows = table([{"mobile": phone(n), "name": "a, b"} for n in (1, 2)], ("mobile", "name"))
+    facts = {"bulk_dedupes": bulk_dedupes} if known else {}
+    result = world.run(rows, mode="mirror", unsafe_values="replace", settings={"facts": facts})
+    assert world.now() == bag([person(1, name="a, b"), person(2, name="a, b")])
+    assert shown(result) == {"updated": 2, "deleted_duplicates": 1}
+    assert result.rounds == 2
+    assert world.sandbox.sent_rows(world.group) == {phone(1): 1, phone(2): 1}
+
+
+def test_a_replacement_of_the_second_round_counts_for_max_deletes(world: World) -> None:
+    """Ten contacts at least may go without asking: here nine doubles, and then two replacements are one too many."""
+    doubles = people(*range(9), city="Old")
+    world.make([*people(*range(20)), *doubles])
+    rows = [person(n, name="a, b") if n < 2 else person(n) for n in range(20)]
+    ended = world.ends(rows, mode="mirror", unsafe_values="replace")
+    assert ended.message.startswith("Nothing more was written: 11 contacts of 29 would be deleted (2 replaced)")
+    assert world.now() == bag(people(*range(20)))

@@ -1,0 +1,77 @@
+"""A stored key that cannot be read may be anybody's: nobody is added twice for it, and no opt-out is taken as done."""
+
+from __future__ import annotations
+
+import pytest
+from refresh_world import World, bag, people, person, phone, shown
+
+NATIONAL = {"mobile": "600000200", "name": "Name 200"}
+"""Person 200, in a form that needs a region to be read; one of 151, so few that the run goes on."""
+
+
+def _make(world: World) -> None:
+    world.make([*people(*range(150)), NATIONAL])
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])
+def test_an_opt_out_may_be_behind_a_key_that_cannot_be_read(world: World, mode: str) -> None:
+    _make(world)
+    rows = people(0) if mode == "remove" else [person(0, name="New"), *people(1, 2), person(300)]
+    ended = world.ends(rows, mode=mode, suppress=[phone(3)])
+    assert "its key cannot be read, so it is never deleted" in ended.message
+    assert NATIONAL["mobile"] not in ended.message
+    assert f"contact {world.ids()[NATIONAL['mobile']]} (600****00)" in ended.message
+    assert ended.error is not None
+    assert not ended.error.retryable
+    assert ended.counts is not None
+    assert ended.counts.deleted_suppressed == 1
+    assert ended.counts.failed == 0, "no row of the source is concerned"
+    # Everything else is done.
+    assert phone(3) not in world.ids()
+    assert (phone(300) in world.ids()) == (mode in ("upsert", "insert"))
+    assert (phone(0) in world.ids()) == (mode != "remove")
+    names = {contact["mobile"]: contact["name"] for contact in world.stored()}
+    assert names.get(phone(0)) == {"remove": None, "insert": "Name 0"}.get(mode, "New")
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])
+def test_without_opt_outs_it_is_nobody_s_concern(world: World, mode: str) -> None:
+    _make(world)
+    assert world.ends(people(0, 1), mode=mode).green
+
+
+@pytest.mark.parametrize("mode", ["upsert", "insert"])
+@pytest.mark.parametrize("stored", ["600000200", "0600 000 200", "(34)600-000-200 x", "x600000200"])
+def test_whoever_may_be_there_already_is_not_added(world: World, mode: str, stored: str) -> None:
+    """It ends in the same seven digits; the others land, and no later run adds anybody twice."""
+    before = [*people(*range(150)), {"mobile": stored}]
+    world.make(before)
+    rows = people(*range(150), 200, 201, 1200)
+    for late in (False, True):
+        ended = world.ends(rows, mode=mode)
+        assert "1 contacts" in ended.message
+        assert "row 151 (346******00): it may be a contact of the group that ends in the same digits" in ended.message
+        assert ended.error is not None
+        assert not ended.error.retryable
+        assert ended.counts is not None
+        assert (ended.counts.added, ended.counts.failed) == (0 if late else 2, 1)
+        assert world.now() == bag([*before, *people(201, 1200)])
+        assert phone(200) not in world.sandbox.sent_rows(world.group)
+
+
+def test_too_few_digits_are_nobody(world: World) -> None:
+    """Six digits, or none, fit too many people to keep one away."""
+    world.make([*people(*range(300)), {"mobile": "000400"}, {"mobile": "unknown"}])
+    assert shown(world.run(people(400, 401), mode="upsert")) == {"added": 2}
+
+
+def test_with_the_region_it_is_that_person(world: World) -> None:
+    _make(world)
+    result = world.run([person(200, name="New")], default_region="ES")
+    assert shown(result) == {"updated": 1}
+
+
+def test_it_does_not_keep_the_person_itself_from_an_update(world: World) -> None:
+    """Person 200 is there a second time under a key that can be read."""
+    world.make([*people(*range(150), 200), NATIONAL])
+    assert shown(world.run([person(200, name="New")])) == {"updated": 1}

@@ -34,7 +34,12 @@ CONTACTS_PER_PAGE: Final = 50
 _CALLS_SHOWN = 50
 _LONGEST_VALUE = 200
 # Texts that could be mistaken for nothing, or that change what stands around them, get a visible sign instead.
-_UNSEEN: Final = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
+_UNSEEN: Final[dict[int, int | str]] = {
+    **{code: 0x2400 + code for code in range(0x20)},
+    0x7F: 0x2421,
+    **{code: f"⟨U+{code:04X}⟩" for code in (0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F))},
+    **{code: f"⟨U+{code:04X}⟩" for code in range(0x2060, 0x206A)},
+}
 _HIDDEN_PARAMS: Final = frozenset({"contact", "class", "method"})
 
 

@@ -153,6 +153,7 @@ def test_hostile_values_are_text(look, shop, width):
     shown = text(browser)
     for value in HOSTILE[:-2]:
         assert value in shown
+    assert "⟨U+202E⟩gnp.exe" in shown
     assert "5,000 characters" in shown
     assert browser.title == f"{HOSTILE[0]} – Afilnet sandbox"
     assert not browser.find_elements("css selector", "script, img, td b")

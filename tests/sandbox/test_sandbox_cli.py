@@ -58,6 +58,7 @@ def test_serves_until_a_signal(tmp_path, number):
         (["--fault", "latency:seconds=x"], "must be a number"),
         (["--database", "/nowhere/at/all.db"], "unable to open database file"),
         (["--port", "x"], "'x' is not a port"),
+        (["--account", "shop"], "USER:PASSWORD"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -78,6 +79,24 @@ def test_a_port_that_is_taken(box):
 def test_listening_for_others_warns():
     with pytest.warns(UserWarning, match="everybody"), Sandbox(host="0.0.0.0") as sandbox:
         assert requests.get(f"http://127.0.0.1:{sandbox.port}/_sandbox/health", timeout=5).ok
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
+def test_the_command_says_so_when_others_can_reach_it(host, warned):
+    arguments = ["--port", "0", "--host", host, "--account", "shop@example.com:pw:2"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        port = re.search(r":(\d+) ", process.stdout.readline())[1]
+        # A password may hold a colon.
+        data = {"user": "shop@example.com", "password": "pw:2", "class": "user", "method": "getbalance"}
+        assert requests.post(f"http://127.0.0.1:{port}/api/http/", data=data, timeout=5).json()["status"] == "SUCCESS"
+        process.terminate()
+        said = process.communicate(timeout=10)[1]
+        assert ("everybody who can reach it" in said) is warned
+        assert len(said.splitlines()) == warned
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_importing_the_package_loads_no_server():

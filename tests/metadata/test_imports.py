@@ -39,7 +39,7 @@ HEAVY = (
     "lxml",
     "oauthlib",
 )
-BUDGET_MS = 40
+SHARE = 0.05
 
 
 def python(code: str) -> str:
@@ -92,15 +92,19 @@ def test_heavy_libraries_are_not_imported(module: str) -> None:
 
 @pytest.mark.parametrize("module", FOR_DAG_FILES)
 def test_import_is_cheap(module: str) -> None:
-    """At most 40 ms on top of ``airflow.sdk``: the best of several runs, since a busy machine only ever adds."""
+    """On top of ``airflow.sdk``, at most a twentieth of what that costs: 40 ms where it takes 800.
+
+    In CPU time and the best of several runs, since a busy machine only ever adds.
+    """
     code = (
-        "import time, airflow.sdk\n"
-        "began = time.perf_counter()\n"
+        "import time\n"
+        "began = time.process_time()\n"
+        "import airflow.sdk\n"
+        "between = time.process_time()\n"
         f"import {module}\n"
-        "print((time.perf_counter() - began) * 1000)"
+        "print((time.process_time() - between) / (between - began))"
     )
-    best = float(python(code))
-    for _ in range(5):
-        if best > BUDGET_MS:
-            best = min(best, float(python(code)))
-    assert best <= BUDGET_MS
+    shares: list[float] = []
+    while len(shares) < 6 and min(shares, default=1) > SHARE:
+        shares.append(float(python(code)))
+    assert min(shares) <= SHARE, shares

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,28 @@ def test_a_stop_that_cuts_the_addition_off_is_for_good(world: World, tmp_path: P
     with pytest.raises(AfilnetError, match="cut off while it stopped") as caught:
         refresh.run(_rows())
     _away(caught.value, tmp_path)
+
+
+def test_a_time_out_that_cuts_the_addition_off_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """What Airflow raises into the main thread stays what it is, so the log has to say who may be away."""
+
+    class TimeIsUp(BaseException):
+        pass
+
+    def up(*_: object) -> None:
+        raise TimeIsUp
+
+    world.make(people(1, 2))
+    world.sandbox.fail("latency", methods="addcontactlist", seconds=60)
+    before = signal.signal(signal.SIGALRM, up)
+    world.when("addcontactlist", lambda: signal.setitimer(signal.ITIMER_REAL, 0.01))
+    try:
+        with pytest.raises(TimeIsUp):
+            world.refresh({"timeout": 100}, **AGAIN).run(_rows())
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert f"row 1 ({mask_key(phone(1))}) was deleted to be replaced and may not be back" in caplog.text
+    assert phone(1) not in caplog.text
 
 
 def test_others_of_the_same_run_are_no_concern(world: World) -> None:

@@ -231,6 +231,9 @@ class Converger:
 
         :raises AfilnetLyingReadError: if it shows fewer contacts than there must be.
         """
+        if self._unread_now > self._unread_first:
+            # The first read did not show them; as few as it did show stay few when others are deleted.
+            check_read(read, self._unread_now, self._fields, self._options, first=False)
         if lacking := self._lacking(read, plan):
             raise AfilnetLyingReadError(
                 f"The group shows {read.count} contacts and lacks at least {lacking} that must be there "

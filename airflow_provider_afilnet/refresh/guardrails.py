@@ -22,19 +22,22 @@ def check_rejects(store: Store, rows: int, options: RefreshOptions) -> None:
         )
 
 
-def check_read(read: GroupRead, unreadable: int, fields: GroupFields, options: RefreshOptions) -> None:
+def check_read(
+    read: GroupRead, unreadable: int, fields: GroupFields, options: RefreshOptions, *, first: bool = True
+) -> None:
     """A read that cannot be worked with stops the run: no ids, or too many keys that cannot be read."""
+    nothing = _nothing(first)
     if unreadable > read.count * _UNREADABLE_SHARE:
         region = (
             "" if fields.kind == "email" else (" If they are national numbers, set default_region (and bare_numbers).")
         )
         raise AfilnetGuardrailError(
-            f"Nothing was written: {unreadable} of {read.count} contacts of the group have a {fields.key!r} that "
+            f"{nothing}: {unreadable} of {read.count} contacts of the group have a {fields.key!r} that "
             f"cannot be read, more than 1 %, so people would be added twice.{region} Otherwise correct them at Afilnet."
         )
     if not read.has_ids and options.mode != "insert":
         raise AfilnetGuardrailError(
-            f"Nothing was written: the group's answer gives no contact ids, so contacts cannot be updated or deleted "
+            f"{nothing}: the group's answer gives no contact ids, so contacts cannot be updated or deleted "
             f"and mode {options.mode!r} cannot run; only mode 'insert' can."
         )
 
@@ -46,7 +49,7 @@ def check_plan(plan: Plan, first_size: int, deleted_before: int, options: Refres
     :param deleted_before: contacts that this run has deleted already.
     :param first: nothing was written yet.
     """
-    nothing = "Nothing was written" if first else "Nothing more was written"
+    nothing = _nothing(first)
     if plan.unsafe_rows:
         raise AfilnetGuardrailError(
             f"{nothing}: {plan.unsafe_rows} changed contacts hold a comma or a colon, which modifycontact "
@@ -58,12 +61,17 @@ def check_plan(plan: Plan, first_size: int, deleted_before: int, options: Refres
     deleting = deleted_before + plan.deleting
     if plan.deleting and deleting > allowed:
         parts = [f"{number} {why}" for why, number in sorted(plan.deletes.items())]
-        parts += [f"{plan.replaces} replaced"] if plan.replaces else []
+        replaced = plan.replaces + plan.later_replaces
+        parts += [f"{replaced} replaced"] if replaced else []
         raise AfilnetGuardrailError(
             f"{nothing}: {deleting} contacts of "
             f"{first_size} would be deleted ({', '.join(parts)}) and max_deletes={options.max_deletes} allows "
             f"{allowed}. If that is right, raise max_deletes (a whole number is a count, 1.0 is all)."
         )
+
+
+def _nothing(first: bool) -> str:
+    return "Nothing was written" if first else "Nothing more was written"
 
 
 def check_proof(read: GroupRead, plan: Plan, options: RefreshOptions) -> None:

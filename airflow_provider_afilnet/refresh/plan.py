@@ -56,6 +56,7 @@ class Plan:
     adds: int = 0
     updates: int = 0
     replaces: int = 0
+    later_replaces: int = 0
     deletes: dict[str, int] = field(default_factory=dict)
     unsafe_rows: int = 0
     unsafe_sample: list[str] = field(default_factory=list)
@@ -68,8 +69,8 @@ class Plan:
 
     @property
     def deleting(self) -> int:
-        """Contacts that this plan would delete, replacements included."""
-        return sum(self.deletes.values()) + self.replaces
+        """Contacts that this plan would delete, replacements included, also those that wait for the next round."""
+        return sum(self.deletes.values()) + self.replaces + self.later_replaces
 
     @property
     def writes(self) -> int:
@@ -344,7 +345,7 @@ class Planner:
             self._ops.append(("replace", key, copy.id, row, _dump(anew), shown, stored))
         elif self._options.unsafe_values == "replace" and soon and self._round == 1:
             # A server that skips keys it knows would not add it anew while its double is there: the next round does.
-            pass
+            self._plan.later_replaces += 1
         elif self._round > 1:
             self._fail(
                 row, key, copy.id, shown, "it differs, and holds a comma or a colon that modifycontact cannot carry"

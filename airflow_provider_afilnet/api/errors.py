@@ -7,7 +7,7 @@ a password, a token, a phone or an e-mail.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 
 class AfilnetError(Exception):
@@ -42,6 +42,17 @@ class AfilnetError(Exception):
         self.method = method
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
+
+    def saying(self, message: str) -> Self:
+        """The same error in other words."""
+        return type(self)(
+            message,
+            code=self.code,
+            http_status=self.http_status,
+            method=self.method,
+            retryable=self.retryable,
+            retry_after=self.retry_after,
+        )
 
 
 class AfilnetConfigurationError(AfilnetError):

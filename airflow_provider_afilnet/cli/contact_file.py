@@ -1,37 +1,21 @@
-"""Contacts into a CSV or JSON lines file, streamed, and a file that is there whole or not at all."""
+"""A file that is there whole or not at all, and values that a spreadsheet would take for formulas."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import re
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, Final
 
 import click
 
-from airflow_provider_afilnet.api.answers import ContactRecord
-from airflow_provider_afilnet.api.errors import AfilnetUnreadableAnswerError
-
-_ID: Final = "idcontact"
 _FORMULA: Final = re.compile(r"[=@+\-\t\r]")
 _HARMLESS: Final = re.compile(r"[+-]?[\d\s().,/-]*")
-
-
-@dataclass
-class Written:
-    """How many contacts were written, and how many of their values begin like a formula of a spreadsheet."""
-
-    count: int = 0
-    formulas: int = 0
 
 
 def is_formula(value: str) -> bool:
@@ -39,51 +23,19 @@ def is_formula(value: str) -> bool:
     return bool(_FORMULA.match(value)) and not _HARMLESS.fullmatch(value)
 
 
-def write_jsonl(file: IO[bytes], contacts: Iterable[ContactRecord]) -> Written:
-    """Write one JSON object a line, the id under ``idcontact``."""
-    written = Written()
-    for contact in contacts:
-        file.write(json.dumps(contact.as_dict(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-        written.count += 1
-    return written
+class Formulas:
+    """Counts the values that a spreadsheet would run; with ``defused`` they get an apostrophe in front."""
 
+    def __init__(self, *, defused: bool) -> None:
+        self._defused = defused
+        self.count = 0
 
-def write_csv(
-    file: IO[bytes], columns: list[str], contacts: Iterable[ContactRecord], *, spreadsheet: bool = False
-) -> Written:
-    """Write a header and one record a contact, blank where it has no value.
-
-    :param spreadsheet: put an apostrophe before what a spreadsheet would run; the file's values are others then.
-    :raises AfilnetUnreadableAnswerError: if a contact has a field that is no column; the file could not hold it.
-    """
-    written = Written()
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    try:
-        writer = csv.writer(text)
-        names = [_ID, *(name for name in columns if name.lower() != _ID)]
-        places = {name.lower(): place for place, name in enumerate(names)}
-        writer.writerow([_defused(name) for name in names] if spreadsheet else names)
-        for contact in contacts:
-            values = [""] * len(names)
-            for field, value in contact.as_dict().items():
-                place = places.get(field.lower())
-                if place is None:
-                    raise AfilnetUnreadableAnswerError(
-                        f"getcontacts answered a contact with the field {field!r}, which getgroupcolumns does not "
-                        "name, so it has no column in the file; use --format jsonl.",
-                        method="getcontacts",
-                    )
-                written.formulas += is_formula(value)
-                values[place] = _defused(value) if spreadsheet else value
-            writer.writerow(values)
-            written.count += 1
-        return written
-    finally:
-        text.detach()
-
-
-def _defused(value: str) -> str:
-    return f"'{value}" if is_formula(value) else value
+    def shown(self, value: str) -> str:
+        """The value as it is written."""
+        if not is_formula(value):
+            return value
+        self.count += 1
+        return f"'{value}" if self._defused else value
 
 
 @contextmanager

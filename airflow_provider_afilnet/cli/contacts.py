@@ -45,24 +45,27 @@ def export_contacts(group: str, connection: str | None, kind: str | None, output
     from airflow_provider_afilnet.api.answers import read_columns
     from airflow_provider_afilnet.api.calls import record_id
     from airflow_provider_afilnet.api.client import AfilnetClient
-    from airflow_provider_afilnet.cli.contact_file import whole_output, write_csv, write_jsonl
+    from airflow_provider_afilnet.api.contact_files import write_csv, write_jsonl
+    from airflow_provider_afilnet.cli.contact_file import Formulas, whole_output
 
     kind = kind or _kind_of(output)
     if spreadsheet and kind != "csv":
         raise click.UsageError("--spreadsheet is for csv; no spreadsheet runs what stands in JSON.")
     group_id = record_id(group, "GROUP")
     settings, _ = find_settings(connection)
+    formulas = Formulas(defused=spreadsheet)
     with AfilnetClient(settings) as client, whole_output(output) as file:
+        contacts = (contact.as_dict() for contact in client.contacts(group_id))
         if kind == "csv":
             columns = read_columns(client.call("getgroupcolumns", idgroup=group_id))
-            written = write_csv(file, columns, client.contacts(group_id), spreadsheet=spreadsheet)
+            count = write_csv(file, columns, contacts, shown=formulas.shown)
         else:
-            written = write_jsonl(file, client.contacts(group_id))
+            count = write_jsonl(file, contacts)
     where = "standard output" if output == "-" else output
-    click.echo(f"{written.count} contacts of group {group_id} written to {where}.", err=True)
-    if written.formulas and not spreadsheet:
+    click.echo(f"{count} contacts of group {group_id} written to {where}.", err=True)
+    if formulas.count and not spreadsheet:
         click.echo(
-            f"Careful: {written.formulas} values begin like a formula; a spreadsheet would run them. --spreadsheet "
+            f"Careful: {formulas.count} values begin like a formula; a spreadsheet would run them. --spreadsheet "
             "writes a file that is safe to open there.",
             err=True,
         )

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Final
 
-from airflow_provider_afilnet.api.errors import AfilnetConfigurationError, AfilnetUnreadableAnswerError
+from airflow_provider_afilnet.api.contact_files import Rows, header, in_columns, write_csv, write_jsonl
+from airflow_provider_afilnet.api.errors import AfilnetConfigurationError
 from airflow_provider_afilnet.operators.storage import storage_told
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-_ID: Final = "idcontact"
 _ROW_GROUP: Final = 10_000
 
-Rows = Iterable[Mapping[str, str]]
 Writer = Callable[[IO[bytes], list[str], Rows], int]
 
 
@@ -55,7 +51,7 @@ def export(path: ObjectStoragePath, write: Writer, columns: list[str], contacts:
     :param columns: the group's columns; used by the formats that need them beforehand.
     """
     with tempfile.TemporaryFile() as spool:
-        count = write(spool, [_ID, *(name for name in columns if name.lower() != _ID)], contacts)
+        count = write(spool, columns, contacts)
         spool.seek(0)
         with storage_told(path, "output_path"):
             target = _opened(path)
@@ -78,33 +74,16 @@ def _opened(path: ObjectStoragePath) -> IO[bytes]:
 
 
 def _write_jsonl(file: IO[bytes], columns: list[str], contacts: Rows) -> int:
-    count = 0
-    for contact in contacts:
-        file.write(json.dumps(contact, ensure_ascii=False).encode() + b"\n")
-        count += 1
-    return count
-
-
-def _write_csv(file: IO[bytes], columns: list[str], contacts: Rows) -> int:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    try:
-        writer = csv.writer(text)
-        writer.writerow(columns)
-        count = 0
-        for values in _in_columns(columns, contacts):
-            writer.writerow(values)
-            count += 1
-        return count
-    finally:
-        text.detach()
+    return write_jsonl(file, contacts)
 
 
 def _write_parquet(file: IO[bytes], columns: list[str], contacts: Rows) -> int:
     import pyarrow
     import pyarrow.parquet
 
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
-    rows = _in_columns(columns, contacts)
+    names = header(columns)
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in names])
+    rows = in_columns(names, contacts)
     count = 0
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         while part := list(islice(rows, _ROW_GROUP)):
@@ -113,24 +92,4 @@ def _write_parquet(file: IO[bytes], columns: list[str], contacts: Rows) -> int:
     return count
 
 
-def _in_columns(columns: list[str], contacts: Rows) -> Iterator[list[str]]:
-    """Each contact as values in the order of ``columns``, blank where it has none.
-
-    :raises AfilnetUnreadableAnswerError: if a contact has a field that is no column; the file could not hold it.
-    """
-    places = {name.lower(): place for place, name in enumerate(columns)}
-    for contact in contacts:
-        values = [""] * len(columns)
-        for field, value in contact.items():
-            place = places.get(field.lower())
-            if place is None:
-                raise AfilnetUnreadableAnswerError(
-                    f"getcontacts answered a contact with the field {field!r}, which getgroupcolumns does not name, so "
-                    "it has no column in the file; use an output_path ending in .jsonl.",
-                    method="getcontacts",
-                )
-            values[place] = value
-        yield values
-
-
-_WRITERS: Final[dict[str, Writer]] = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}
+_WRITERS: Final[dict[str, Writer]] = {".jsonl": _write_jsonl, ".csv": write_csv, ".parquet": _write_parquet}

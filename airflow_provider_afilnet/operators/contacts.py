@@ -131,12 +131,9 @@ class AfilnetAddContactOperator(AfilnetBaseOperator):
             if self.if_exists == "skip":
                 self.log.info("The contact is in group %s already: left as it is.", self.group_id)
                 return None
-            raise AfilnetExistsError(
+            raise error.saying(
                 f"{error} If the answer to an earlier try was lost, that try may have added it. Use if_exists='skip' "
-                "or 'update' to accept it.",
-                code=error.code,
-                method=error.method,
-                http_status=error.http_status,
+                "or 'update' to accept it."
             ) from error
 
     def _update(self, contact: Mapping[str, str]) -> str:
@@ -183,12 +180,9 @@ class AfilnetAddContactListOperator(AfilnetBaseOperator):
         try:
             return self.hook.add_contact_list(self.group_id, _several(self.contacts))
         except AfilnetOutcomeUnknownError as error:
-            raise AfilnetOutcomeUnknownError(
+            raise error.saying(
                 f"{error} Nothing is repeated, since that could add everybody twice: look at the group in the Afilnet "
-                "panel before you try again, or use AfilnetUpsertContactsOperator, which adds only who is missing.",
-                code=error.code,
-                method=error.method,
-                http_status=error.http_status,
+                "panel before you try again, or use AfilnetUpsertContactsOperator, which adds only who is missing."
             ) from error
 
 
@@ -248,12 +242,9 @@ class AfilnetDeleteContactOperator(AfilnetBaseOperator):
             if self._is_there():
                 raise
             if not ignore_missing:
-                raise AfilnetNotFoundError(
+                raise error.saying(
                     f"{error} If the answer to an earlier try was lost, that try may have deleted it. Use "
-                    "ignore_missing=True to accept that.",
-                    code=error.code,
-                    method=error.method,
-                    http_status=error.http_status,
+                    "ignore_missing=True to accept that."
                 ) from error
             self.log.info("Contact %s is not in group %s: nothing to delete.", self.contact_id, self.group_id)
 

@@ -100,11 +100,8 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
         try:
             return self.hook.create_group(self.name, self.group_type, self.fields)
         except AfilnetOutcomeUnknownError as error:
-            raise AfilnetOutcomeUnknownError(
-                f"{error} Nothing is repeated, since that could make a second group: {advice}.",
-                code=error.code,
-                method=error.method,
-                http_status=error.http_status,
+            raise error.saying(
+                f"{error} Nothing is repeated, since that could make a second group: {advice}."
             ) from error
 
 
@@ -198,12 +195,9 @@ class AfilnetDeleteGroupOperator(AfilnetBaseOperator):
             if not names_no_group(error) or self.hook.group_exists(self.group_id):
                 raise
             if not ignore_missing:
-                raise AfilnetAccessError(
+                raise error.saying(
                     f"{error} If the answer to an earlier try was lost, that try may have deleted it. Use "
-                    "ignore_missing=True to accept that.",
-                    code=error.code,
-                    method=error.method,
-                    http_status=error.http_status,
+                    "ignore_missing=True to accept that."
                 ) from error
             self.log.info("Group %s is not there: nothing to delete.", self.group_id)
 

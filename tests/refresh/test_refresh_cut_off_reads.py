@@ -68,7 +68,7 @@ def _window(world: World, error: Exception | None, cap: int, deleted: int) -> No
     assert world.sandbox.count("getcontacts") <= 3, "there is nothing to wait for"
 
 
-@pytest.mark.parametrize(("size", "by_hand"), [(100, 0), (100, 1), (100, 2), (100, 4), (99, 3), (64, 2)])
+@pytest.mark.parametrize(("size", "by_hand"), [(100, 0), (100, 1), (100, 2), (100, 4), (99, 3), (102, 1), (64, 2)])
 def test_deletions_while_somebody_adds_by_hand_are_not_confused(world: World, size: int, by_hand: int) -> None:
     """Unless the number is round and exactly the same again, which nobody can tell from a cut."""
     world.make(people(*range(size)))
@@ -80,6 +80,22 @@ def test_deletions_while_somebody_adds_by_hand_are_not_confused(world: World, si
     beside.join()
     assert shown(result) == {"removed": 3, "deleted": 3}
     assert world.now() == bag(people(*range(3, size), *range(900, 900 + by_hand)))
+
+
+def test_a_run_that_deletes_nobody_is_not_confused(world: World) -> None:
+    """One goes and one comes by hand, so the number is round and the same; no deletion of this run made room."""
+    world.make(people(*range(100)))
+    gone = world.ids()[phone(50)]
+    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2, count=1)
+
+    def by_hand() -> None:
+        world.sandbox.remove_contacts(world.group, [gone])
+        world.sandbox.add_contacts(world.group, people(900))
+
+    beside = world.when("modifycontact", by_hand)
+    assert shown(world.run([person(0, name="New")])) == {"updated": 1}
+    beside.join()
+    assert len(world.stored()) == 100
 
 
 def test_additions_of_the_run_itself_are_no_strangers(world: World) -> None:

@@ -100,3 +100,14 @@ def test_a_replacement_of_the_second_round_counts_for_max_deletes(world: World) 
     rows = [person(n, name="a, b") if n < 2 else person(n) for n in range(20)]
     message = world.refused(rows, mode="mirror", unsafe_values="replace")
     assert message.startswith("Nothing was written: 11 contacts of 29 would be deleted (9 duplicate, 2 replaced)")
+
+
+def test_deletions_of_earlier_rounds_count_for_max_deletes(world: World) -> None:
+    """Nine that the source lacks go first; then two copies show of people whom the first read hid."""
+    world.make(people(*range(20), *range(100, 109), 208, 209))
+    world.sandbox.fail("hide", keys=[phone(208), phone(209)], count=1)
+    ended = world.ends(people(*range(20), *range(120, 190), 208, 209), mode="mirror")
+    assert ended.message.startswith("Nothing more was written: 11 contacts of 29 would be deleted (2 extra)")
+    assert ended.counts is not None
+    assert shown(ended.counts)["deleted"] == 9
+    assert world.sandbox.count("deletecontact") == 9

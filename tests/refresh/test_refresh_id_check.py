@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from refresh_world import World, bag, people, phone, shown
+from refresh_world import World, bag, people, person, phone, shown
 
+from airflow_provider_afilnet.api.calls import contact_text
+from airflow_provider_afilnet.api.client import AfilnetClient
 from airflow_provider_afilnet.refresh.errors import AfilnetLyingReadError
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 
@@ -99,6 +101,26 @@ def test_wrong_ids_stop_the_run_with_nobody_changed(world: World, mode: str, cod
     assert not ended.error.retryable
     assert "ids are not what they seem; nobody was updated or deleted" in ended.message
     assert world.now() == bag(people(*range(12)))
+
+
+@pytest.mark.parametrize("mode", ["update", "remove"])
+def test_an_id_that_answers_somebody_else_stops_the_run(world: World, mode: str) -> None:
+    """That others answer rightly is no comfort; here somebody changes the phone by hand, which looks the same."""
+    world.make(people(*range(6)))
+    highest = world.ids()[phone(5)]
+    world.sandbox.fail("latency", methods="getcontact", seconds=0.3, count=1)
+
+    def by_hand() -> None:
+        with AfilnetClient(world.settings()) as client:
+            text = contact_text(person(77), method="modifycontact")
+            client.call("modifycontact", idgroup=world.group, idcontact=highest, contact=text)
+
+    beside = world.when("getcontact", by_hand)
+    ended = world.ends(people(*range(6), name="New"), mode=mode)
+    beside.join()
+    assert isinstance(ended.error, AfilnetLyingReadError)
+    assert "nobody was updated or deleted" in ended.message
+    assert world.now() == bag(people(*range(5), 77))
 
 
 @pytest.mark.parametrize("code", GONE)

@@ -154,6 +154,30 @@ def test_where_putting_back_is_refused_too_the_run_says_so(world: World, tmp_pat
     assert _journal(tmp_path) == ["deleted", "deleted"]
 
 
+@pytest.mark.parametrize("mode", ["upsert", "update"])
+def test_a_contact_that_is_back_although_the_answer_was_lost_is_not_replaced_again(world: World, mode: str) -> None:
+    """What was refused is not tried a second time, however it is known that the old contact is there again."""
+    world.make(people(1, 2))
+    world.sandbox.fail("refuse_row", keys=[phone(1)], first=1)
+    world.sandbox.fail("drop_after", methods="addcontactlist", count=1)
+    ended = world.ends(_rows(), mode=mode, **AGAIN)
+    assert world.now() == bag(people(1, 2))
+    assert world.sandbox.count("deletecontact") == 1
+    assert "refused with INCORRECT_CONTACTS" in ended.message
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "mirror"])
+def test_an_acknowledged_addition_that_does_not_show_is_told_as_a_replacement(
+    world: World, tmp_path: Path, mode: str
+) -> None:
+    """Who was there before is away, so it must be said where the rest of the contact stands."""
+    world.make(people(1, 2))
+    world.sandbox.fail("lose_row", keys=[phone(1)])
+    ended = world.ends(_rows(), mode=mode, report=tmp_path, **AGAIN)
+    assert world.now() == bag(people(2))
+    _away(ended.error, tmp_path)
+
+
 @pytest.mark.parametrize("mode", ["upsert", "update", "mirror"])
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
 def test_an_unclear_replacement_is_brought_back_whole_in_a_later_round(world: World, fault: str, mode: str) -> None:

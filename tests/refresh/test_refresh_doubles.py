@@ -70,6 +70,21 @@ def test_a_row_that_cannot_be_written_protects_all_its_contacts(
     assert world.sandbox.writes == 0
 
 
+@pytest.mark.parametrize("cities", [("Soria", "x, y"), ("x, y", "Soria"), ("Soria", "x, y", "Lugo")])
+@pytest.mark.parametrize("mode", ["upsert", "update"])
+def test_one_copy_that_cannot_be_written_leaves_the_others_alone(
+    world: World, mode: str, cities: tuple[str, ...]
+) -> None:
+    """Its city, which the source does not give, would have to travel with the name."""
+    before = [*(person(1, city=city) for city in cities), person(2)]
+    world.make(before)
+    rows = table([person(1, name="New"), person(2)], ("mobile", "name"))
+    result = world.run(rows, mode=mode, unsafe_values="reject", **REJECT)
+    assert world.now() == bag(before)
+    assert shown(result) == {"unchanged": 1, "rejected": 1}
+    assert world.sandbox.writes == 0
+
+
 def test_a_row_that_is_rejected_in_the_source_protects_all_its_contacts(world: World) -> None:
     before = [person(1), person(1, city="Old"), *people(2, 3)]
     world.make(before)

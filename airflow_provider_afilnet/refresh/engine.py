@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _NAMED: Final = 100
 _IN_MESSAGE: Final = 5
+_NOT_DONE: Final = "not done: the run ended early"
 _PASSING: Final = (reasons.APPEARED, reasons.UNCONFIRMED)
 
 
@@ -120,16 +121,15 @@ class _Run:
         except BaseException as error:
             problem = error
             if self._converger is not None:
-                if not whole and self._store.one("SELECT 1 FROM ops WHERE state <> 'planned' LIMIT 1"):
-                    self._differences()
-                away = self._away()
                 if not whole:
                     self._fail_unacknowledged()
+                    self._differences(but=_NOT_DONE)
                 result = self._result()
-                if isinstance(error, AfilnetError):
-                    if away:
-                        problem = self._not_back(away, error)
-                    problem.result = result  # type: ignore[attr-defined]
+                away = self._away(read_since=whole)
+                if away and not isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    problem = self._not_back(away, error)
+                if isinstance(problem, AfilnetError):
+                    problem.result = result
             if problem is not error:
                 raise problem from error
             raise
@@ -183,10 +183,14 @@ class _Run:
         self._progress.rows = self._source.rows
         self._progress.tick()
 
-    def _away(self) -> list[str]:
-        """Log who was deleted to be replaced and, as far as is known, is not back."""
+    def _away(self, *, read_since: bool) -> list[str]:
+        """Log who was deleted to be replaced and, as far as is known, is not back.
+
+        :param read_since: the group was read after the writes, and what was acknowledged must show.
+        """
+        states = "'deleted', 'unknown', 'acked', 'restored'" if read_since else "'deleted', 'unknown'"
         found = self._store.db.execute(
-            "SELECT row, key FROM ops r WHERE kind = 'replace' AND state IN ('deleted', 'unknown') "
+            f"SELECT row, key FROM ops r WHERE kind = 'replace' AND state IN ({states}) "
             "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = r.key AND l.n > r.n AND l.state = 'acked') "
             "AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.key = r.key AND a.id <> r.id) ORDER BY row LIMIT ?",
             (_NAMED,),
@@ -196,7 +200,7 @@ class _Run:
             log.error("Group %s: %s was deleted to be replaced and may not be back.", self._group_id, line)
         return lines
 
-    def _not_back(self, away: list[str], error: AfilnetError) -> AfilnetIncompleteError:
+    def _not_back(self, away: list[str], error: BaseException) -> AfilnetIncompleteError:
         """A retry would not know that it has to bring them back whole, so it must not come."""
         if self._folder is not None:
             backup = f"they stand whole in backup.jsonl of {self._folder}"
@@ -206,18 +210,20 @@ class _Run:
         return AfilnetIncompleteError(
             f"{len(away)} contacts were deleted to be replaced (unsafe_values='replace') and may not be back: "
             f"{', '.join(away[:_IN_MESSAGE])}{more}. Look for them in the group and add them again; "
-            f"{backup}. It ended so because: {error}",
-            code=error.code,
-            http_status=error.http_status,
-            method=error.method,
+            f"{backup}. It ended so because: {str(error) or type(error).__name__}",
+            code=getattr(error, "code", None),
+            http_status=getattr(error, "http_status", None),
+            method=getattr(error, "method", None),
         )
 
     def _fail_unacknowledged(self) -> None:
         """After an error: what was planned and not acknowledged counts as failed."""
         self._store.db.execute(
-            "INSERT INTO failures SELECT row, key, id, why, 'not done: the run ended early' FROM ops o "
+            "INSERT INTO failures SELECT row, key, id, CASE WHEN kind IN ('update', 'replace') THEN why ELSE '' END, "
+            "CASE WHEN code IS NULL THEN ? ELSE 'refused with ' || code END FROM ops o "
             "WHERE state NOT IN ('acked', 'gone') AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.key = o.key) "
-            "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = o.key AND l.n > o.n AND l.state = 'acked')"
+            "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = o.key AND l.n > o.n AND l.state = 'acked')",
+            (_NOT_DONE,),
         )
 
     def _judge(self, result: RefreshResult) -> None:
@@ -228,10 +234,14 @@ class _Run:
         if not result.adds_up:
             raise AfilnetIncompleteError(f"The counts do not add up, which is a fault of this package: {result}.")
 
-    def _differences(self) -> list[str]:
-        """Log whom the run leaves, or in a dry run would leave, different from what is wanted, by masked keys."""
+    def _differences(self, *, but: str = "") -> list[str]:
+        """Log whom the run leaves, or in a dry run would leave, different from what is wanted, by masked keys.
+
+        :param but: a reason not to name.
+        """
         found = self._store.db.execute(
-            "SELECT row, key, id, field, reason FROM failures ORDER BY row IS NULL, row LIMIT ?", (_NAMED,)
+            "SELECT row, key, id, field, reason FROM failures WHERE reason <> ? ORDER BY row IS NULL, row LIMIT ?",
+            (but, _NAMED),
         ).fetchall()
         lines = [
             f"{f'row {row}' if row else f'contact {record_id}' if record_id else 'contact'} ({mask_key(key)})"

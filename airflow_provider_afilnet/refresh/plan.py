@@ -278,7 +278,10 @@ class Planner:
         changed = [
             name
             for name, want, have in zip(self._fields.others, wanted, self._padded(copy.values), strict=False)
-            if want is None and not self._is_same(name, written.before.get(name, ""), have)
+            if want is None
+            and not self._is_same(name, written.before.get(name, ""), have)
+            # A server may store it in any other form, but not lose it.
+            and not (have and self._is_lossy(name))
         ]
         if changed:
             self._fail(row, key, copy.id, ", ".join(changed), CHANGED_BESIDE)
@@ -324,13 +327,15 @@ class Planner:
         if copy.id is None:
             self._fail(row, key, None, shown, "it differs, and the group's answer has no ids to update it by")
             return True
-        if before is None and replaced is not None and replaced.state in ("acked", "restored"):
+        # A code: it was refused, and putting the contact back came to whatever the group shows now.
+        put_back = replaced is not None and (replaced.state == "restored" or replaced.code is not None)
+        if before is None and replaced is not None and (replaced.state == "acked" or put_back):
             before = replaced
         if before is not None and before.state == "acked":
             self._fail(row, key, copy.id, shown, STILL_DIFFERS, waits=True)
             return True
-        if before is not None and before.state in ("refused", "restored"):
-            back = ", so it was put back as it was" if before.state == "restored" else ""
+        if before is not None and (before.state == "refused" or (before.kind == "replace" and put_back)):
+            back = ", so it was put back as it was" if put_back else ""
             self._fail(row, key, copy.id, shown, f"refused with {before.code}{back}")
             return True
         merged = dict(zip(self._fields.others, self._padded(copy.values), strict=True))

@@ -168,7 +168,7 @@ class Spooler:
         bound: dict[tuple[str, ...], Binding] = {}
         for columns, values in source:
             self._check()
-            if len(values) != len(columns) or isinstance(values, dict):
+            if not _fits(values, len(columns)):
                 raise AfilnetSourceError(
                     f"Nothing was written: row {self.counts.rows + 1} is no sequence of {len(columns)} values, one for "
                     f"each of the columns {', '.join(map(str, columns))}. Correct the source."
@@ -290,6 +290,13 @@ class Spooler:
             raise AfilnetGuardrailError(
                 f"Nothing was written: the source {what}. If that is right, set allow_empty=True."
             )
+
+
+def _fits(values: object, width: int) -> bool:
+    try:
+        return len(values) == width and not isinstance(values, dict)  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def _kept(columns: tuple[str, ...], values: Sequence[Any]) -> str:

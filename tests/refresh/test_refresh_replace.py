@@ -92,8 +92,8 @@ def test_a_stop_that_cuts_the_addition_off_is_for_good(world: World, tmp_path: P
     _away(caught.value, tmp_path)
 
 
-def test_a_time_out_that_cuts_the_addition_off_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """What Airflow raises into the main thread stays what it is, so the log has to say who may be away."""
+def test_a_time_out_that_cuts_the_addition_off_is_for_good(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Airflow would let a time-out be retried, and the retry would not know whom it has to bring back."""
 
     class TimeIsUp(BaseException):
         pass
@@ -106,10 +106,12 @@ def test_a_time_out_that_cuts_the_addition_off_is_logged(world: World, caplog: p
     before = signal.signal(signal.SIGALRM, up)
     world.when("addcontactlist", lambda: signal.setitimer(signal.ITIMER_REAL, 0.01))
     try:
-        with pytest.raises(TimeIsUp):
+        with pytest.raises(AfilnetIncompleteError, match=r"may not be back: row 1 .* because: TimeIsUp") as caught:
             world.refresh({"timeout": 100}, **AGAIN).run(_rows())
     finally:
         signal.signal(signal.SIGALRM, before)
+    assert not caught.value.retryable
+    assert isinstance(caught.value.__cause__, TimeIsUp)
     assert f"row 1 ({mask_key(phone(1))}) was deleted to be replaced and may not be back" in caplog.text
     assert phone(1) not in caplog.text
 

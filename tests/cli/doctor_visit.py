@@ -87,6 +87,8 @@ def truth(dialect: Dialect) -> dict[str, Any]:
         "bulk_answer": BULK.get(dialect.bulk, dialect.bulk),
         "modify_merges": dialect.modify_merges,
         "modify_blank": True,
+        # What is sent there is shorter than what truncate leaves, and has no blanks around it.
+        "text_values": "HTML-escaped" if dialect.stored_value == "html" else "kept",
         "missing_get": "NOT_ACCESS_TO_CONTACT",
         "missing_modify": dialect.missing_contact_code,
         "missing_delete": dialect.missing_contact_code,

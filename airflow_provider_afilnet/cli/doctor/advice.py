@@ -8,7 +8,7 @@ from airflow_provider_afilnet.cli.doctor.findings import Findings
 
 _BATCH_SIZE: Final = 500
 _SAFE: Final = ("skipped", "overwritten")
-_GIVES_ID: Final = {"scalar": True, "object": True, "list": True, "null": False, "absent": False}
+_GIVES_ID: Final = {"scalar": True, "object": True, "list": True, "null": False, "absent": False, "foreign": False}
 
 
 def api_facts(findings: Findings) -> dict[str, bool]:

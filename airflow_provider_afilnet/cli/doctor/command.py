@@ -91,7 +91,7 @@ def doctor(
         group_id = record_id(group_id, "--group")
     settings, source = find_settings(connection)
     console = Console()
-    console.note(f"Afilnet at {settings.base_url}, credentials from {source}.")
+    console.note(f"Afilnet at {settings.origin}, credentials from {source}.")
     if not reach(settings, console):
         sys.exit(1)
     with AfilnetClient(settings) as client:
@@ -143,7 +143,8 @@ def _plan(visit: Any, group_id: str | None, create: bool) -> str:
     if create and group_id is None:
         lines += [
             "  - creategroup makes two groups, one of type mobile and one of type email, named 'afilnet doctor …'; if",
-            "    it answers no id, the doctor stops there and says which group is left, since the API lists no groups",
+            "    it answers no id that proves to be theirs, the doctor stops there and says which group is left, since",
+            "    the API lists no groups",
         ]
     elif create:
         lines.append("  - creategroup makes one group named 'afilnet doctor …', and deletegroup deletes it")

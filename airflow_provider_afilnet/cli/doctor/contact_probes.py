@@ -32,6 +32,8 @@ def first_contact(visit: Visit, scratch: Scratch) -> None:
     except UnsettledError:
         scratch.stuck = not scratch.ours
         raise
+    if scratch.ours and scratch.has_strangers:
+        raise UnsettledError(f"group {scratch.group_id}, which the doctor made, holds somebody else's contacts")
     if not all(scratch.is_own(one) for one in shown):
         raise NotEmptyError(f"Group {scratch.group_id} is not empty; give an empty group, or use --create.")
     one = scratch.the(shown, key)

@@ -21,7 +21,7 @@ def report_of(visit: Visit, left: list[str]) -> dict[str, Any]:
     return {
         "afilnet_provider": __version__,
         "when": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "host": urlsplit(settings.base_url).netloc,
+        "host": urlsplit(settings.origin).netloc,
         "api_style": settings.style,
         "calls": visit.observer.calls,
         "api_facts": api_facts(visit.findings),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+import string
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -24,6 +27,9 @@ from airflow_provider_afilnet.cli.doctor.observer import Observer, Reply
 
 COLUMNS: Final = ("doctorone", "doctortwo")
 """The columns that the doctor adds, and deletes again."""
+
+_MARK: Final = "doctormark"
+_MARK_LENGTH: Final = 12
 
 LIST_START: Final = 200
 """Keys below this number are for single contacts, those from here on for long lists."""
@@ -71,11 +77,22 @@ def read_shown(result: object) -> list[Shown] | None:
     return shown
 
 
+def new_mark() -> str:
+    """A column name that no other group has: it proves that an id is that of the group just made."""
+    return _MARK + "".join(secrets.choice(string.ascii_lowercase) for _ in range(_MARK_LENGTH))
+
+
+def is_own_column(name: str) -> bool:
+    """Whether only the doctor, in whichever visit, can have made a column of this name."""
+    name = name.lower()
+    return name in COLUMNS or bool(re.fullmatch(f"{_MARK}[a-z]{{{_MARK_LENGTH}}}", name))
+
+
 class Scratch:
     """One group to try things in.
 
     :param columns: its columns, as answered; the key's name is read from them.
-    :param ours: whether the doctor made it, and may delete it.
+    :param ours: whether the doctor made it, and may delete it; only for an id that was proven to be the new group's.
     :param settle: seconds to wait for a read to show what was written.
     """
 
@@ -100,7 +117,7 @@ class Scratch:
         self.ids_work: bool | None = None
         self.emptied = False
         self.stuck = False
-        self.proven_empty = True
+        self.has_strangers = False
         self.last_result: Any = None
         self._ids: dict[str, list[str]] = {}
         self._issued = 0
@@ -118,7 +135,10 @@ class Scratch:
         if not reply.ok:
             raise UnsettledError(f"getcontacts was refused with {reply.code}")
         self.last_result = reply.result
-        return read_shown(reply.result)
+        shown = read_shown(reply.result)
+        # Remembered for good: a group that ever held somebody is never deleted.
+        self.has_strangers = self.has_strangers or not all(map(self.is_own, shown or ()))
+        return shown
 
     def read_columns(self) -> list[str]:
         """The columns now."""
@@ -245,7 +265,7 @@ class Scratch:
 
     def clean_leftovers(self, say: Callable[[str], None]) -> list[str]:
         """Take out what an earlier visit that was killed left in this group; answers as :meth:`clean` does."""
-        self._added_columns += [name for name in self.columns if name.lower() in COLUMNS]
+        self._added_columns += [name for name in self.columns if is_own_column(name)]
         self._adopting = True
         left = self.clean(say)
         self._adopting = False
@@ -267,6 +287,13 @@ class Scratch:
         :param say: told how far a long clean-up is.
         :return: a sentence for each thing that is left behind.
         """
+        if self.ours and self.has_strangers:
+            # What the doctor put in goes; the group, and with it whoever else is there, stays.
+            return [
+                *self._clean_contacts(say),
+                f"the group {self.group_id} named {self.name!r}, since it holds contacts that are not the doctor's: "
+                "look at it in the Afilnet panel.",
+            ]
         if self.ours and not self.emptied:
             reply = self.observer.ask("deletegroup", idgroup=self.group_id)
             self.emptied = reply.ok or reply.code == "NOT_ACCESS_TO_GROUP"
@@ -276,10 +303,11 @@ class Scratch:
 
     def left(self, why: str) -> str:
         """What is left where nothing can be taken out."""
-        what = "the group" if self.ours else "what the doctor put into the group"
+        whole = self.ours and not self.has_strangers
+        what = "the group" if whole else "what the doctor put into the group"
         return (
             f"{what} {self.group_id}{f' named {self.name!r}' if self.name else ''} ({why}): delete it in the Afilnet "
-            f"panel{'' if self.ours else f', or run: afilnet doctor --group {self.group_id}'}."
+            f"panel{'' if whole else f', or run: afilnet doctor --group {self.group_id}'}."
         )
 
     def _clean_contacts(self, say: Callable[[str], None]) -> list[str]:

@@ -18,7 +18,8 @@ class Visit:
     """One visit to an account.
 
     ``longest_list``, ``longest_value``: bounds of what is tried. ``set_country``: whether the group's country may be
-    set, which cannot be undone. ``making``: the name of a group while its creation is under way.
+    set, which cannot be undone. ``making``: the name of a group while its creation is under way. ``lost_groups``: name
+    of a group that was made to why its id is not known.
     """
 
     observer: Observer
@@ -30,7 +31,7 @@ class Visit:
     settle: float = 10.0
     scratches: list[Scratch] = field(default_factory=list)
     making: str | None = None
-    lost_groups: list[str] = field(default_factory=list)
+    lost_groups: dict[str, str] = field(default_factory=dict)
 
     def settle_question(self, question: str, value: Any, answer: str, confidence: Confidence = "certain") -> None:
         """Keep an answer and say it."""
@@ -63,6 +64,8 @@ def run_probes(visit: Visit, scratch: Scratch, probes: Iterable[Probe]) -> None:
         why = None
         if scratch.kind not in probe.kinds:
             why = f"Not asked: the scratch group is of type {scratch.kind}."
+        elif scratch.ours and scratch.has_strangers:
+            why = "Not asked: the group holds contacts that are not the doctor's."
         elif scratch.stuck:
             why = "Not asked: neither addcontact nor getcontacts told an id that works, so nothing more was added."
         elif probe.adds_many and not scratch.can_be_emptied:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from airflow_provider_afilnet.api.answers import read_columns
@@ -90,6 +91,7 @@ class Applier:
         self._batch_size = options.batch_size
         self._fatal: BaseException | None = None
         self._unclear_in_a_row = 0
+        self._replacing = True
         self.added = 0
         self.deleted = 0
 
@@ -225,10 +227,18 @@ class Applier:
         self.deleted += outcome.state == "gone"
 
     async def replace_all(self) -> None:
-        """Delete and add anew, contact by contact, so that at most one per connection is away at any moment."""
-        await self._pool(self._store.ops("replace"), self._replace)
+        """Delete and add anew, contact by contact, so that at most one per connection is away at any moment.
+
+        The first goes alone. When somebody does not come back, nobody else is taken away in this round.
+        """
+        self._replacing = True
+        ops = self._store.ops("replace")
+        await self._pool(islice(ops, 1), self._replace)
+        await self._pool(ops, self._replace)
 
     async def _replace(self, op: Op) -> None:
+        if not self._replacing:
+            return
         deletion = await self._write("deletecontact", _passing, idcontact=op.id)
         if deletion.state not in ("acked", "gone"):
             self._record([op], deletion)
@@ -241,8 +251,14 @@ class Applier:
         if addition.state == "refused":
             as_it_was = await self._bring_back(op.before)
             addition = Outcome("restored" if as_it_was.state == "acked" else "deleted", addition.code)
+            if as_it_was.state == "refused":
+                self._fatal = AfilnetIncompleteError(
+                    f"A contact that was deleted to be replaced was refused with {addition.code}, and putting it back "
+                    f"was refused with {as_it_was.code}, so nobody else is replaced."
+                )
         elif addition.state == "unsent":
             addition = Outcome("deleted")
+        self._replacing = self._replacing and addition.state in ("acked", "restored")
         self._record([op], addition)
 
     async def _bring_back(self, contact: dict[str, str]) -> Outcome:

@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 MAX_ROUNDS: Final = 3
 _PROBE_TIMES: Final = 3
 _LOOKS: Final = 3
-_ID_CHECKS: Final = 2
 
 
 class Converger:
@@ -108,9 +107,10 @@ class Converger:
         while plan.writes and self.rounds < MAX_ROUNDS:
             self.rounds += 1
             self._progress.begin_round(plan.writes)
+            waiting = plan.later_replaces
             await self._apply(plan)
             self._report.keep_journal()
-            if not self._options.verify and self._all_acknowledged():
+            if not self._options.verify and not waiting and self._all_acknowledged():
                 return Plan()
             plan = await self._settled()
             if plan.missing_acked:
@@ -251,10 +251,7 @@ class Converger:
             still = (second.count, second.digest) == (self._read.count, self._read.digest)
             plan = self._planner.plan(self.rounds + 1, resend_unknown=still and second.proven)
             if not second.proven:
-                raise AfilnetLyingReadError(
-                    "getcontacts showed the group and now answers null, so nothing more is written. Look at the group "
-                    "in the Afilnet panel."
-                )
+                raise _null_now()
             self._believe(second, plan)
             if not plan.unconfirmed:
                 break
@@ -272,8 +269,7 @@ class Converger:
             plan = proven
         if plan.adds:
             await self._applier.add_all()
-        if plan.updates or plan.deleting:
-            await self._check_ids()
+        if (plan.updates or plan.deleting) and await self._ids_are_right():
             self._report.back_up(self._contacts_to_touch())
             await self._applier.update_all()
             await self._applier.replace_all()
@@ -343,31 +339,51 @@ class Converger:
         self._guard(plan)
         return plan
 
-    async def _check_ids(self) -> None:
+    async def _ids_are_right(self) -> bool:
         """Before the first update or deletion: the contact with the highest planned id must have the key it showed.
 
         The highest, because ids that are really positions agree with the true ones until the first gap.
+
+        :return: false if those that were asked for were not found, so that the round ends and the group is read anew.
+        :raises AfilnetLyingReadError: if an id answers another contact, or none although it is still shown.
         """
         if self._ids_checked:
-            return
-        for _ in range(_ID_CHECKS):
-            candidates = self._store.db.execute(
-                "SELECT o.id, o.key FROM ops o JOIN actual a ON a.id = o.id WHERE o.state = 'planned' "
-                "ORDER BY length(o.id) DESC, o.id DESC LIMIT 3"
-            ).fetchall()
-            if not candidates:
-                return  # Whoever was to be changed has gone, and a write by such an id changes nobody.
-            for record_id, key in candidates:
-                try:
-                    result = await self._applier.contact(record_id)
-                except AfilnetNotFoundError:
-                    continue  # It may have gone meanwhile; another one will tell.
-                if key in contact_keys(read_contact(result, record_id), self._fields, self._keys):
-                    self._ids_checked = True
-                    return
-                raise _wrong_ids(record_id, key)
-            await self._read_again()
-        raise _wrong_ids(*candidates[0])
+            return True
+        candidates = self._store.db.execute(
+            "SELECT id, key FROM ops WHERE state = 'planned' AND id IS NOT NULL "
+            "ORDER BY length(id) DESC, id DESC LIMIT 3"
+        ).fetchall()
+        missing = []
+        for record_id, key in candidates:
+            if await self._has_key(record_id, key):
+                self._ids_checked = True
+                return True
+            missing.append((record_id, key))
+        read = await self._read_again()
+        if not read.proven:
+            raise _null_now()
+        for record_id, key in missing:
+            if self._store.one("SELECT 1 FROM actual WHERE id = ?", record_id) is not None:
+                if not await self._has_key(record_id, key):
+                    raise _wrong_ids(record_id, key)
+                self._ids_checked = True
+            else:
+                self._store.many("UPDATE ops SET state = 'gone' WHERE state = 'planned' AND id = ?", [(record_id,)])
+                self._applier.deleted += 1
+        return False
+
+    async def _has_key(self, record_id: str, key: str) -> bool:
+        """Whether the contact with this id has this key; false if there is no such contact.
+
+        :raises AfilnetLyingReadError: if it has another one.
+        """
+        try:
+            result = await self._applier.contact(record_id)
+        except AfilnetNotFoundError:
+            return False
+        if key not in contact_keys(read_contact(result, record_id), self._fields, self._keys):
+            raise _wrong_ids(record_id, key)
+        return True
 
     def _contacts_to_touch(self) -> Iterator[dict[str, str]]:
         """Whole contacts, as stored, that the planned writes will change or delete.
@@ -400,4 +416,11 @@ def _wrong_ids(record_id: str, key: str) -> AfilnetLyingReadError:
     return AfilnetLyingReadError(
         f"getcontact of id {record_id} does not answer the contact that getcontacts shows under that id "
         f"({mask_key(key)}), so ids are not what they seem; nobody was updated or deleted."
+    )
+
+
+def _null_now() -> AfilnetLyingReadError:
+    return AfilnetLyingReadError(
+        "getcontacts showed the group and now answers null, so nothing more is written. Look at the group in the "
+        "Afilnet panel."
     )

@@ -192,11 +192,10 @@ class _Run:
         found = self._store.db.execute(
             f"SELECT row, key FROM ops r WHERE kind = 'replace' AND state IN ({states}) "
             "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = r.key AND l.n > r.n AND l.state = 'acked') "
-            "AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.key = r.key AND a.id <> r.id) ORDER BY row LIMIT ?",
-            (_NAMED,),
+            "AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.key = r.key AND a.id <> r.id) GROUP BY key ORDER BY row",
         ).fetchall()
         lines = [f"row {row} ({mask_key(key)})" for row, key in found]
-        for line in lines:
+        for line in lines[:_NAMED]:
             log.error("Group %s: %s was deleted to be replaced and may not be back.", self._group_id, line)
         return lines
 
@@ -221,7 +220,7 @@ class _Run:
         self._store.db.execute(
             "INSERT INTO failures SELECT row, key, id, CASE WHEN kind IN ('update', 'replace') THEN why ELSE '' END, "
             "CASE WHEN code IS NULL THEN ? ELSE 'refused with ' || code END FROM ops o "
-            "WHERE state NOT IN ('acked', 'gone') AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.key = o.key) "
+            "WHERE state NOT IN ('acked', 'gone') AND key NOT IN (SELECT key FROM failures WHERE key IS NOT NULL) "
             "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = o.key AND l.n > o.n AND l.state = 'acked')",
             (_NOT_DONE,),
         )

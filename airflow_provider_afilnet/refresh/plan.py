@@ -20,6 +20,8 @@ from airflow_provider_afilnet.refresh.source import GroupFields
 from airflow_provider_afilnet.refresh.store import NewOp, Op, Store
 
 _PAGE: Final = 2000
+_TELLING: Final = 7
+"""So many digits at the end of a number tell people apart."""
 ADDING: Final = ("add", "replace")
 
 NOT_SHOWN: Final = "its addition was acknowledged, but the group does not show it"
@@ -28,14 +30,18 @@ STILL_DIFFERS: Final = "its value still differs after it was written"
 SHOWS_AGAIN: Final = "its deletion was acknowledged, but the group still shows it"
 CHANGED_BESIDE: Final = (
     "the source does not give it, and it changed with the write: the server stores it in another form (lossy_fields), "
-    "or api_facts is wrong about modify_merges"
+    "api_facts is wrong about modify_merges, or somebody changed it meanwhile"
 )
 NOT_REWRITTEN: Final = (
     "its value still differs after it was written, and mode 'insert' changes nobody: the server stores it in another "
     "form (lossy_fields), or it was there and the first read did not show it"
 )
+MAYBE_OPTED_OUT: Final = (
+    "it opted out and may be a contact of the group that ends in the same digits and whose key cannot be read; correct "
+    "or delete that contact, or set default_region"
+)
 MAYBE_THERE: Final = (
-    "it may be a contact of the group that ends in the same digits and whose key cannot be read, so it is not added; "
+    "it may be a contact of the group that ends in the same digits and whose key cannot be read, so nothing is done; "
     "correct or delete that contact, or set default_region"
 )
 AWAY: Final = (
@@ -114,7 +120,7 @@ class Planner:
         self._tried = False
         self._plan = Plan()
         self._resend_unknown = False
-        self._unread_tails: set[str] = set()
+        self._unread: dict[str, list[str]] = {}
 
     def plan(self, round_: int, *, resend_unknown: bool = False) -> Plan:
         """Plan a round from what the store holds; what was planned before and not carried out is planned anew.
@@ -128,8 +134,11 @@ class Planner:
         self._tried = self._store.one("SELECT 1 FROM ops LIMIT 1") is not None
         if self._fields.kind == "mobile":
             # Few: more than one in a hundred stop the run.
-            unread = self._store.db.execute("SELECT raw FROM actual WHERE key IS NULL")
-            self._unread_tails = {tail for (raw,) in unread if (tail := _tail(raw))}
+            self._unread = {}
+            for (raw,) in self._store.db.execute("SELECT raw FROM actual WHERE key IS NULL"):
+                digits = _digits(raw)
+                if len(digits) >= _TELLING:
+                    self._unread.setdefault(digits[-_TELLING:], []).append(digits)
         if round_ == 1:
             self._reset_verdicts()
         self._wanted_rows()
@@ -206,8 +215,11 @@ class Planner:
             replaced = None if added is None else self._store.last_op(key, ("replace",))
             if added is not None and replaced is not None:
                 # This run took the contact away to write it anew, so it is brought back whole, and in every mode.
-                if added.state == "refused" or replaced.code is not None:
-                    self._fail(row, key, None, "", AWAY.format(code=added.code or replaced.code))
+                if added.state == "refused":
+                    self._fail(row, key, None, "", AWAY.format(code=added.code))
+                elif added.kind == "replace" and added.code is not None:
+                    # Its new form was refused, and putting the old one back came to nothing yet.
+                    self._add(key, row, replaced.before, None)
                 else:
                     self._add(key, row, added.contact, added)
                 return verdict
@@ -215,10 +227,10 @@ class Planner:
                 self._plan.vanished += 1
                 self._fail(row, key, None, "", VANISHED)
                 return verdict
-            if mode == "remove":
+            if mode in ("remove", "update"):
+                if verdict != "removed" and self._may_be_unread(key):
+                    self._fail(row, key, None, "", MAYBE_THERE)
                 return "removed" if verdict == "removed" else "skipped"
-            if mode == "update":
-                return "skipped"
             contact = {self._fields.key: sent}
             contact |= {name: value for name, value in zip(self._fields.others, wanted, strict=False) if value}
             self._add(key, row, contact, added)
@@ -271,8 +283,8 @@ class Planner:
 
     def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy) -> None:
         """A write sends the whole contact: what the source does not give must have stayed as it was."""
-        written = self._store.last_op(key, ("update", "replace"))
-        if written is None or written.state != "acked" or (written.kind == "update" and written.id != copy.id):
+        written = self._store.last_op(key, ("update",), copy.id) or self._store.last_op(key, ("replace",))
+        if written is None or written.state in ("unsent", "refused", "gone"):
             return
         # A column that this run created was not there before.
         changed = [
@@ -285,6 +297,11 @@ class Planner:
         ]
         if changed:
             self._fail(row, key, copy.id, ", ".join(changed), CHANGED_BESIDE)
+
+    def _may_be_unread(self, key: str) -> bool:
+        """Whether a contact whose key cannot be read may have this one: the longer number ends in the shorter."""
+        found = self._unread.get(key[-_TELLING:], ()) if self._unread else ()
+        return any(key.endswith(digits) or digits.endswith(key) for digits in found)
 
     def _is_same(self, name: str, want: str, have: str) -> bool:
         return want == have or (self._is_lossy(name) and _folded(want) == _folded(have))
@@ -307,7 +324,7 @@ class Planner:
         elif before is not None and before.state == "unknown" and not self._resend_unknown:
             self._plan.unconfirmed += 1
             self._fail(row, key, None, "", UNCONFIRMED)
-        elif before is None and self._unread_tails and _tail(key) in self._unread_tails:
+        elif before is None and self._may_be_unread(key):
             self._fail(row, key, None, "", MAYBE_THERE)
         else:
             self._ops.append(("add", key, None, row, _dump(contact), "", None))
@@ -399,11 +416,13 @@ class Planner:
         for key, record_id in self._contacts("EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key)"):
             self._delete(key, record_id, None, "suppressed")
         mirror = self._options.mode == "mirror"
-        # Whoever opted out may be behind a key that cannot be read.
-        if mirror or self._store.one("SELECT 1 FROM suppressed LIMIT 1") is not None:
-            for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL").fetchall():
-                self._fail(None, raw, record_id, "", UNREADABLE)
+        if self._unread:
+            for (key,) in self._store.db.execute("SELECT key FROM suppressed"):
+                if self._may_be_unread(key):
+                    self._fail(None, key, None, "", MAYBE_OPTED_OUT)
         if mirror:
+            for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL"):
+                self._fail(None, raw, record_id, "", UNREADABLE)
             stale = (
                 "NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
                 "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
@@ -530,10 +549,9 @@ def _dump(contact: dict[str, str]) -> str:
     return json.dumps(contact, ensure_ascii=False)
 
 
-def _tail(phone: str) -> str:
-    """Digits that a number keeps in whatever form it is written; blank if they are too few to tell people apart."""
-    digits = "".join(filter(str.isdecimal, phone))
-    return digits[-7:] if len(digits) >= 7 else ""
+def _digits(phone: str) -> str:
+    """A number's digits without leading zeros, which are left to how it is written."""
+    return "".join(filter(str.isdecimal, phone)).lstrip("0")
 
 
 def _folded(text: str) -> Any:

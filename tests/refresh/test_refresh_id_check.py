@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from refresh_world import World, bag, people, person, phone, shown
 
@@ -131,3 +133,15 @@ def test_ids_that_nobody_knows_stop_the_run(world: World, code: str) -> None:
     ended = world.ends(people(*range(12), name="New"))
     assert "ids are not what they seem" in ended.message
     assert world.now() == bag(people(*range(12)))
+
+
+def test_a_read_that_lies_while_ids_are_checked_is_not_believed(world: World, tmp_path: Path) -> None:
+    """Nobody was found, and the answer that should tell why is null: nothing is written, least of all unchecked."""
+    world.make(people(*range(30)))
+    world.sandbox.fail("error", methods="getcontact", code="NOT_ACCESS_TO_GROUP", count=3)
+    world.sandbox.fail("null_read", after=1, count=1)
+    rows = people(*range(20), name="New")
+    ended = world.ends(rows, mode="mirror", max_deletes=1.0, report=tmp_path)
+    assert "now answers null" in ended.message
+    assert world.sandbox.writes == 0
+    assert world.now() == bag(people(*range(30)))

@@ -151,7 +151,7 @@ def test_where_putting_back_is_refused_too_the_run_says_so(world: World, tmp_pat
     world.sandbox.fail("refuse_row", keys=[phone(1)])
     ended = world.ends(_rows(), mode=mode, report=tmp_path, **AGAIN)
     _away(ended.error, tmp_path)
-    assert "refused with INCORRECT_CONTACTS, and could not be put back; restore it from the backup" in ended.message
+    assert "refused with INCORRECT_CONTACTS, and putting it back was refused with INCORRECT_CONTACTS" in ended.message
     assert world.sandbox.sent_rows(world.group) == {phone(1): 2}
     assert _journal(tmp_path) == ["deleted", "deleted"]
 
@@ -210,3 +210,36 @@ def test_a_contact_that_is_there_twice_is_not_replaced(world: World, mode: str, 
     message = world.refused(_rows(), mode=mode, **AGAIN)
     assert "are there twice" in message
     assert "row 1" in message
+
+
+def test_a_replacement_that_waits_for_its_double_is_made_without_verify_too(world: World) -> None:
+    world.make([person(1), person(1, city="Old"), person(2)])
+    result = world.run([person(1, name=UNSAFE), person(2)], mode="mirror", verify=False, **AGAIN)
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
+    assert (result.updated, result.deleted_duplicates) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "lost"),
+    [("error", {"code": "GROUP_LIMIT_REACHED"}, 1), ("rate_limited", {"retry_after": 0.01}, 1)],
+)
+def test_nobody_else_is_taken_away_when_somebody_does_not_come_back(
+    world: World, kind: str, detail: dict[str, Any], lost: int
+) -> None:
+    """The first goes alone, so a server that takes nobody back costs one contact and not the group."""
+    world.make(people(*range(40)))
+    world.sandbox.fail(kind, methods="addcontactlist", **detail)
+    ended = world.ends([person(n, name=UNSAFE) for n in range(40)], **{**AGAIN, "max_deletes": 1.0})
+    assert len(world.stored()) == 40 - lost
+    assert "were deleted to be replaced" in ended.message
+    assert ended.error is not None
+    assert not ended.error.retryable
+
+
+def test_a_put_back_whose_answer_was_lost_is_tried_once_more(world: World) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail("refuse_row", keys=[phone(1)], first=1)
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    ended = world.ends(_rows(), **AGAIN)
+    assert "refused with INCORRECT_CONTACTS, so it was put back as it was" in ended.message
+    assert world.now() == bag(people(1, 2))

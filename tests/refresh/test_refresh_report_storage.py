@@ -396,7 +396,7 @@ from airflow_provider_afilnet.refresh.store import Op
 
 report = ReportFolder(Path(sys.argv[1]))
 for n in range(1_000_000):
-    report.note([Op(n, "update", str(n), str(n), n, {}, "", "acked", None)], "acked", None)
+    report.note([Op(n, "update", str(n), str(n), n, {}, "", {}, "acked", None)], "acked", None)
     print(n, flush=True)
 """
 
@@ -430,7 +430,7 @@ report = ReportFolder(folder)
 def written(count):
     report.back_up({"mobile": str(n), "name": "x" * 100} for n in range(count))
     for start in range(0, count, 500):
-        ops = [Op(n, "update", str(n), str(n), n, {}, "", "acked", None) for n in range(start, start + 500)]
+        ops = [Op(n, "update", str(n), str(n), n, {}, "", {}, "acked", None) for n in range(start, start + 500)]
         report.note(ops, "acked")
     report.keep_journal()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -17,10 +17,9 @@ def _make(world: World) -> None:
 def test_an_opt_out_may_be_behind_a_key_that_cannot_be_read(world: World, mode: str) -> None:
     _make(world)
     rows = people(0) if mode == "remove" else [person(0, name="New"), *people(1, 2), person(300)]
-    ended = world.ends(rows, mode=mode, suppress=[phone(3)])
-    assert "its key cannot be read, so it is never deleted" in ended.message
-    assert NATIONAL["mobile"] not in ended.message
-    assert f"contact {world.ids()[NATIONAL['mobile']]} (600****00)" in ended.message
+    ended = world.ends(rows, mode=mode, suppress=[phone(3), phone(200)])
+    assert "contact (346******00): it opted out and may be a contact of the group" in ended.message
+    assert phone(200) not in ended.message
     assert ended.error is not None
     assert not ended.error.retryable
     assert ended.counts is not None
@@ -32,6 +31,24 @@ def test_an_opt_out_may_be_behind_a_key_that_cannot_be_read(world: World, mode: 
     assert (phone(0) in world.ids()) == (mode != "remove")
     names = {contact["mobile"]: contact["name"] for contact in world.stored()}
     assert names.get(phone(0)) == {"remove": None, "insert": "Name 0"}.get(mode, "New")
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])
+@pytest.mark.parametrize("stored", ["600000200", "not known", "", "12345"])
+def test_an_opt_out_that_it_cannot_be_disturbs_nobody(world: World, mode: str, stored: str) -> None:
+    world.make([*people(*range(150)), {"mobile": stored, "name": "x"}])
+    assert world.ends(people(0, 1), mode=mode, suppress=[phone(3), phone(201)]).green
+
+
+@pytest.mark.parametrize("mode", ["remove", "update"])
+def test_whoever_may_be_there_unread_is_not_skipped_in_silence(world: World, mode: str) -> None:
+    """Who is to be removed, or changed, may be that contact."""
+    _make(world)
+    ended = world.ends([person(0, name="New"), person(200, name="New")], mode=mode)
+    assert "row 2 (346******00): it may be a contact of the group that ends in the same digits" in ended.message
+    assert ended.counts is not None
+    assert ended.counts.failed == 1
+    assert NATIONAL in [{k: v for k, v in contact.items() if k != "idcontact"} for contact in world.stored()]
 
 
 @pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])

@@ -85,3 +85,15 @@ def test_a_column_that_the_run_creates_was_blank_before(world: World, merges: bo
     result = world.run(DictRows(rows), unknown_columns="create", unsafe_values="replace")
     assert shown(result) == {"updated": 2}
     assert world.now() == bag([person(1, name=value) | {"age": "7"}, person(2, name=value)])
+
+
+@pytest.mark.parametrize("fault", [None, "drop_after"])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_each_contact_is_compared_with_what_it_was(world: World, fault: str | None, copies: int) -> None:
+    """Also where another one has the same key, and where the answer to the write was lost."""
+    world.make([person(1, city="  City "), person(1, city="City")][:copies])
+    world.sandbox.dialect = Dialect(stored_value="trim")
+    if fault:
+        world.sandbox.fail(fault, methods="modifycontact", count=8)
+    ended = world.ends(table([{"mobile": phone(1), "name": "New"}], ("mobile", "name")))
+    assert "city: the source does not give it, and it changed with the write" in ended.message

@@ -161,9 +161,11 @@ def _client_owner(state: State, header: str, form: Mapping[str, str]) -> str | N
 
 
 def _params(body: bytes) -> dict[str, str]:
-    """The parameters of a JSON body as texts; none if it is no object."""
+    """The parameters of a JSON body as texts; none if it is no object that could be stored."""
     try:
         found = json.loads(body)
+        # Half a surrogate pair is no text, and SQLite refuses it.
+        json.dumps(found, ensure_ascii=False).encode()
     except ValueError:
         return {}
     if not isinstance(found, dict):

@@ -46,13 +46,13 @@ def routes(state: State, serve: Serve) -> list[Route]:
     """The address of the service, which also shows its WSDL."""
 
     async def soap(request: Request) -> Response:
-        if request.method == "GET":
+        if request.method != "POST":
             return Response(wsdl(state.dialect, f"{request.url.scheme}://{request.url.netloc}/soap"), media_type=_XML)
         try:
             operation, params = _read_call(await request.body(), state.dialect)
         except ClientDisconnect:
             return Response(status_code=400)
-        except (ElementTree.ParseError, ValueError):
+        except (ElementTree.ParseError, ValueError, LookupError):  # an encoding that nobody knows is a LookupError
             return _fault("Client", "The request is no SOAP envelope with an operation of this service")
         return _in_envelope(operation, await serve("soap", params), fields=state.dialect.soap_answer == "fields")
 
@@ -152,10 +152,20 @@ def _read_call(body: bytes, dialect: Dialect) -> tuple[str, dict[str, str]]:
             pairs = ({_local(part): part.text or "" for part in item} for item in element)
             params |= {pair["key"]: pair["value"] for pair in pairs if pair.keys() == {"key", "value"}}
         else:
-            params |= {name: str(value) for name, value in json.loads(element.text or "{}").items()}
+            params |= _json_params(element.text or "{}")
     if operation != _GENERIC:
         params = {"method": operation, "class": METHODS[operation].api_class, **params}
     return operation, params
+
+
+def _json_params(text: str) -> dict[str, str]:
+    """The parameters in a JSON object; what is none of it is the caller's mistake."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError
+    # Half a surrogate pair is no text that could be stored.
+    json.dumps(found, ensure_ascii=False).encode()
+    return {name: str(value) for name, value in found.items()}
 
 
 # An answer

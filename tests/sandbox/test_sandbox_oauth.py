@@ -118,6 +118,13 @@ def test_the_codes_are_those_of_the_other_styles(box: Sandbox, body: Any, code: 
     assert (response.status_code, response.json()["error"]) == (200, code)
 
 
+def test_half_a_character_is_refused_and_not_a_breakdown(box: Sandbox) -> None:
+    body = {"class": "group", "method": "creategroup", "name": "\ud800", "type": "mobile", "fields": "mobile"}
+    response = call(box, token(box), body)
+    assert (response.status_code, response.json()["error"]) == (200, "MISSING_CLASS")
+    assert box.groups() == []
+
+
 def test_numbers_and_lists_in_the_body_count_as_their_text(box: Sandbox) -> None:
     group = box.create_group("g", "mobile", ["mobile"])
     body = {"class": "group", "method": "addcontactlist", "idgroup": int(group), "contacts": [{"mobile": "34600"}]}

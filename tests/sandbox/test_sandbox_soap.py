@@ -105,3 +105,14 @@ def test_a_long_list_is_whole(box: Sandbox, answer: Any) -> None:
     text = send(box, f"<getcontacts>{signed}</getcontacts>").text
     ElementTree.fromstring(text)
     assert text.count("&lt;&amp;&gt; ") == 2501
+
+
+@pytest.mark.parametrize("operations", dialects_of("soap_operations"))
+@pytest.mark.parametrize("text", ["[]", "7", "null", '"text"', "[1", '{"idgroup": "\\ud800"}'])
+def test_parameters_that_are_no_object_are_the_callers_mistake(box: Sandbox, operations: Any, text: str) -> None:
+    box.dialect = Dialect(soap_operations=operations)
+    operation = "getbalance" if operations == "per-method" else "call"
+    response = send(box, f"<{operation}><parameters>{text}</parameters></{operation}>")
+    assert response.status_code == 500
+    assert "<faultcode>e:Client</faultcode>" in response.text
+    assert box.calls == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
@@ -41,17 +42,26 @@ def find_settings(connection: str | None, environment: Mapping[str, str] = os.en
             f"There is no connection {connection!r} in the environment: export {variable} as JSON or URI (this command "
             "does not read Airflow's database)."
         )
-    if any(environment.get(name) for name in _OWN) or sys.stdin.isatty():
-        return _own(environment)
+    extra = read_extra(environment.get("AFILNET_EXTRA"), "AFILNET_EXTRA")
+    if any(environment.get(name) for name in _OWN) or _is_client(extra) or sys.stdin.isatty():
+        return _own(environment, extra)
     raise AfilnetConfigurationError(
         f"There are no credentials: export {variable}, or AFILNET_USER and AFILNET_PASSWORD, or run this on a "
         "terminal, which asks for them."
     )
 
 
-def _own(environment: Mapping[str, str]) -> tuple[ClientSettings, str]:
+def _is_client(extra: Mapping[str, Any]) -> bool:
+    """Whether an OAuth client signs in, without any user; if part of it is missing, reading the settings tells what."""
+    return (
+        extra.get("api_style") == "json" and (extra.get("grant_type") or "client_credentials") == "client_credentials"
+    )
+
+
+def _own(environment: Mapping[str, str], extra: Mapping[str, Any]) -> tuple[ClientSettings, str]:
     user, password = (environment.get(name) for name in _OWN)
-    asked = not (user and password) and sys.stdin.isatty()
+    by_client = _is_client(extra)
+    asked = not (user and password) and not by_client and sys.stdin.isatty()
     if asked:
         user = user or click.prompt("Afilnet user", err=True)
         password = password or click.prompt("Afilnet password", hide_input=True, err=True)
@@ -59,7 +69,7 @@ def _own(environment: Mapping[str, str]) -> tuple[ClientSettings, str]:
         host=environment.get("AFILNET_HOST"),
         login=user,
         password=password,
-        extra=read_extra(environment.get("AFILNET_EXTRA"), "AFILNET_EXTRA"),
+        extra=extra,
         name="The environment (AFILNET_USER, AFILNET_PASSWORD, AFILNET_HOST, AFILNET_EXTRA)",
     )
-    return settings, "the prompt" if asked else "AFILNET_USER"
+    return settings, "the prompt" if asked else "AFILNET_EXTRA" if by_client else "AFILNET_USER"

@@ -17,4 +17,4 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     """Start a local Afilnet; takes the options of python -m airflow_provider_afilnet.sandbox."""
     from airflow_provider_afilnet.sandbox.__main__ import main as serve
 
-    sys.exit(serve(list(arguments)))
+    sys.exit(serve(list(arguments), prog="afilnet sandbox"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -106,6 +108,56 @@ def test_half_of_the_variables() -> None:
     out = afilnet("contacts", "export", "1000", env=clean_environment(AFILNET_USER="me"))
     assert out.code == 2
     assert "has no password" in " ".join(out.err.split())
+
+
+CLIENT = {
+    "api_style": "json",
+    "json_url": "https://api.example.org/api/json/",
+    "token_url": "https://api.example.org/oauth/token",
+    "client_id": "an-id",
+    "client_secret": HARD,
+}
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A real terminal as this process's input; yields the other end, where a user would type."""
+    user, program = os.openpty()
+    with os.fdopen(program) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield user
+    os.close(user)
+
+
+@pytest.mark.parametrize("grant", [{}, {"grant_type": "client_credentials"}])
+def test_a_client_alone_is_a_source(grant: dict[str, str]) -> None:
+    settings, source = find_settings(None, {"AFILNET_EXTRA": json.dumps(CLIENT | grant)})
+    assert (settings.user, settings.client_id, settings.client_secret) == ("", "an-id", HARD)
+    assert source == "AFILNET_EXTRA"
+
+
+def test_a_client_is_not_asked_for_a_user_on_a_terminal(terminal: int) -> None:
+    # What a prompt would read; nobody asks, so it stays there.
+    os.write(terminal, b"somebody\nsomething\n")
+    settings, source = find_settings(None, {"AFILNET_EXTRA": json.dumps(CLIENT)})
+    assert (settings.user, settings.password, source) == ("", "", "AFILNET_EXTRA")
+
+
+@pytest.mark.parametrize("missing", ["json_url", "token_url", "client_id", "client_secret"])
+def test_half_a_client_says_what_is_missing(missing: str) -> None:
+    extra = {name: value for name, value in CLIENT.items() if name != missing}
+    out = afilnet("doctor", env=clean_environment(AFILNET_EXTRA=json.dumps(extra)))
+    assert out.code == 2
+    said = " ".join(out.err.split())
+    assert f"api_style 'json' needs the extra '{missing}'" in said
+    assert HARD not in said
+
+
+def test_a_client_with_the_grant_password_needs_a_user() -> None:
+    extra = json.dumps(CLIENT | {"grant_type": "password"})
+    out = afilnet("doctor", env=clean_environment(AFILNET_EXTRA=extra))
+    assert out.code == 2
+    assert "There are no credentials" in out.err
 
 
 def test_the_extras_are_the_connection_s(box: Sandbox) -> None:

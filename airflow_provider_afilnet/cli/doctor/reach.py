@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_afilnet.api.answers import read_balance
@@ -19,12 +19,43 @@ _LONGEST_WAIT: Final = 15.0
 _UNKNOWN_METHOD: Final = "doctorasks"
 
 
+class _Address(NamedTuple):
+    """One address that a connection names: ``field`` says where in it, in the words of a sentence."""
+
+    url: str
+    field: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def is_secure(self) -> bool:
+        return urlsplit(self.url).scheme == "https"
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or (443 if self.is_secure else 80)
+
+
+def _addresses(settings: ClientSettings) -> list[_Address]:
+    """Every server that the connection names for its style, the one that takes the calls first; none of them twice."""
+    extras = {"soap": ("wsdl_url",), "json": ("json_url", "token_url")}.get(settings.style, ())
+    named = [_Address(getattr(settings, name), f"the connection's extra {name!r}") for name in extras]
+    found: dict[object, _Address] = {}
+    for one in named or [_Address(settings.base_url, "host and port of the connection")]:
+        found.setdefault((one.host, one.port, one.is_secure), one)
+    return list(found.values())
+
+
 def reach(settings: ClientSettings, console: Console) -> bool:
-    """Whether there is a server that speaks TLS, where TLS is wanted; says what is wrong where not."""
-    parts = urlsplit(settings.origin)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    if proxy_for(settings.origin):
+    """Whether there are servers that speak TLS, where TLS is wanted; says what is wrong with the first that is not."""
+    return all(_reach(address, settings, console) for address in _addresses(settings))
+
+
+def _reach(address: _Address, settings: ClientSettings, console: Console) -> bool:
+    host, port = address.host, address.port
+    if proxy_for(address.url):
         console.observed("reachability", f"{host} is called through the proxy that the environment names.")
         return True
     started = time.monotonic()
@@ -32,27 +63,31 @@ def reach(settings: ClientSettings, console: Console) -> bool:
     try:
         line = socket.create_connection((host, port), timeout=wait)
     except OSError as error:
-        console.failed("reachability", _unreachable(error, host, port, wait))
+        console.failed("reachability", _unreachable(error, address, wait))
         return False
     with line:
         console.ok("reachability", f"{host}, port {port}, answered in {(time.monotonic() - started) * 1000:.0f} ms.")
-        if parts.scheme != "https":
-            console.observed("TLS", "not used: the connection says http, so the password travels unencrypted.")
+        if not address.is_secure:
+            console.observed("TLS", "not used: the address begins with http, so the sign-in travels unencrypted.")
             return True
-        return _secure(line, host, port, settings, console)
+        return _secure(line, address, settings, console)
 
 
-def _unreachable(error: OSError, host: str, port: int, wait: float) -> str:
+def _unreachable(error: OSError, address: _Address, wait: float) -> str:
+    host, port, check = address.host, address.port, f"check {address.field}"
     if isinstance(error, socket.gaierror):
-        return f"the name {host!r} cannot be resolved; check the connection's host, and this machine's network."
+        return f"the name {host!r} cannot be resolved; {check}, and this machine's network."
     if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens on port {port} of {host}; check host and port of the connection."
+        return f"nothing listens on port {port} of {host}; {check}."
     if isinstance(error, TimeoutError):
-        return f"{host} did not answer on port {port} for {wait:g} s; check host and port, and firewalls between."
-    return f"{host}, port {port}, cannot be reached ({error.strerror or type(error).__name__}); check the network."
+        return f"{host} did not answer on port {port} for {wait:g} s; {check}, and firewalls between."
+    return (
+        f"{host}, port {port}, cannot be reached ({error.strerror or type(error).__name__}); {check}, and the network."
+    )
 
 
-def _secure(line: socket.socket, host: str, port: int, settings: ClientSettings, console: Console) -> bool:
+def _secure(line: socket.socket, address: _Address, settings: ClientSettings, console: Console) -> bool:
+    host, port = address.host, address.port
     try:
         with ssl_context(settings).wrap_socket(line, server_hostname=host) as secure:
             certificate = secure.getpeercert() or {}
@@ -64,40 +99,59 @@ def _secure(line: socket.socket, host: str, port: int, settings: ClientSettings,
     except ssl.SSLCertVerificationError as error:
         console.failed(
             "TLS",
-            f"the certificate of {host} is not trusted ({error.verify_message.rstrip('.')}); check the host, or name "
-            "your authority's PEM file in the connection's extra 'ca_bundle'.",
+            f"the certificate of {host} is not trusted ({error.verify_message.rstrip('.')}); check {address.field}, or "
+            "name your authority's PEM file in the connection's extra 'ca_bundle'.",
         )
     except TimeoutError:
         console.failed("TLS", f"{host} said nothing on port {port} when TLS began; is it a TLS port?")
     except OSError:  # of which ssl.SSLError is one
         console.failed(
             "TLS",
-            f"{host} does not speak TLS on port {port}; give the right port, or an address with http:// if it is a "
-            "server on this machine.",
+            f"{host} does not speak TLS on port {port}; check {address.field}, or begin the address with http:// if "
+            "it is a server on this machine.",
         )
     return False
 
 
 def sign_in(visit: Visit) -> bool:
-    """Whether user and password are right and the balance can be read."""
+    """Whether user and password, or the OAuth client, are right and the balance can be read."""
+    settings = visit.observer.client.settings
     try:
         reply = visit.observer.once("getbalance")
         if not reply.ok:
-            visit.console.failed("sign-in", f"getbalance was refused with {reply.code}; is the host an Afilnet API?")
+            visit.console.failed(
+                "sign-in", f"getbalance was refused with {reply.code}; is {_subject(settings)} an Afilnet API?"
+            )
             return False
-        visit.console.ok("sign-in", f"user and password are right (api_style {visit.observer.client.settings.style}).")
+        by_client = settings.style == "json" and settings.grant_type == "client_credentials"
+        who = "the OAuth client is accepted" if by_client else "user and password are right"
+        visit.console.ok("sign-in", f"{who} (api_style {settings.style}).")
         read_balance(reply.result)
     except AfilnetCredentialsError as error:
         visit.console.failed("sign-in", str(error))
         return False
     except AfilnetError as error:
-        text = str(error).rstrip(".")
-        hint = "" if "host" in text else "; check that the connection's host is an Afilnet API"
-        visit.console.failed("sign-in", f"{text}{hint}.")
+        visit.console.failed("sign-in", f"{str(error).rstrip('.')}{_way_out(str(error), settings)}.")
         return False
     visit.console.ok("balance", f"it can be read: {reply.form}.")
     visit.findings.settle("balance_form", reply.form, f"{reply.form}; it was understood.")
     return True
+
+
+def _subject(settings: ClientSettings) -> str:
+    return {"soap": "what the extra 'wsdl_url' names", "json": "what the extra 'json_url' names"}.get(
+        settings.style, "the host"
+    )
+
+
+def _way_out(text: str, settings: ClientSettings) -> str:
+    """What to check, where the error itself does not say it."""
+    if settings.style not in ("soap", "json"):
+        return "" if "host" in text else "; check that the connection's host is an Afilnet API"
+    if "_url'" in text or "pip install" in text:
+        return ""
+    extra = "wsdl_url" if settings.style == "soap" else "token_url" if "token" in text else "json_url"
+    return f"; check the connection's extra {extra!r}"
 
 
 def ask_codes(visit: Visit) -> None:

@@ -57,7 +57,7 @@ def airflow(arguments: list[str], environment: dict[str, str], log: Path, sandbo
 
 def newest_report(reports: Path) -> Path:
     """The report folder of the run that ended last."""
-    return max(reports.glob("*/report.json"), key=lambda path: path.stat().st_mtime).parent
+    return max(reports.rglob("report.json"), key=lambda path: path.stat().st_mtime).parent
 
 
 def differences(sandbox: Sandbox, group_id: str, wanted: dict[str, tuple[str, str]]) -> dict[str, int]:

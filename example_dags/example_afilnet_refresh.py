@@ -73,7 +73,7 @@ with DAG(
         delete_despite_rejects=True,  # an unusable phone must not keep those who left on the list
         unsafe_values="replace",  # names with commas cannot be modified in place
         max_deletes=0.1,
-        report_path="{{ var.value.afilnet_reports }}/{{ run_id }}",
+        report_path="{{ var.value.afilnet_reports }}/{{ run_id }}/{{ task.task_id }}",
         outlets=[GROUP],
     )
     read_back = AfilnetGetContactsOperator(

@@ -73,7 +73,7 @@ def mirror(group: str, reports: str, **options: Any) -> AfilnetUpsertContactsOpe
             "unsafe_values": "replace",
             "max_deletes": 1.0,
             "settle": 0.2,
-            "report_path": f"{reports}/{{{{ run_id }}}}",
+            "report_path": f"{reports}/{{{{ run_id }}}}/{{{{ task.task_id }}}}",
             **options,
         }
     )
@@ -82,7 +82,9 @@ def mirror(group: str, reports: str, **options: Any) -> AfilnetUpsertContactsOpe
 def restore(group: str, reports: str, **options: Any) -> AfilnetUpsertContactsOperator:
     """The README's block with this group, this file, and more options."""
     (block,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if '"restore"' in block)
-    block = block.replace('"1000"', repr(group)).replace("/reports/scheduled__2026-11-20", f"{reports}/manual__t")
+    block = block.replace('"1000"', repr(group)).replace(
+        "/reports/scheduled__2026-11-20/refresh", f"{reports}/manual__t/mirror"
+    )
     names = {"AfilnetUpsertContactsOperator": lambda **given: AfilnetUpsertContactsOperator(**{**given, **options})}
     made = eval(compile(block, "README.md", "eval"), names)
     assert isinstance(made, AfilnetUpsertContactsOperator)

@@ -534,6 +534,9 @@ class SoapAnswer:
     def _open_result(self, result: _Node, second: _Node | None) -> None:
         assert self._held is not None
         self._kind = _kind(result, self._held, second)
+        if second is None and self._kind == "object" and self._held.children:
+            # A list's only item may have any name, and a name that is taken for an id is believed.
+            self._kind = "list"
         self._member("result", ("[" if self._kind == "list" else "{") + self._written(self._held))
 
     def _written(self, child: _Node) -> str:

@@ -17,9 +17,9 @@ from airflow_provider_afilnet.sandbox.faults import KINDS, parse_fault
 from airflow_provider_afilnet.sandbox.server import Sandbox
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_afilnet.sandbox",
+        prog=prog,
         description="A local Afilnet to try and to test against.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_choices(),
@@ -29,7 +29,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--user", default="demo", help="user of the account (default: demo)")
     parser.add_argument("--password", default="demo", help="password of the account (default: demo)")
     parser.add_argument(
-        "--client", type=_client, metavar="ID:SECRET", help="OAuth client of the account, for calls of api_style json"
+        "--client",
+        nargs="+",
+        default=[],
+        action="append",
+        metavar=("ID:SECRET", "USER"),
+        help="OAuth client for calls of api_style json, of the main account or of USER; may be given several times",
     )
     parser.add_argument(
         "--account",
@@ -73,11 +78,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _client(text: str) -> tuple[str, str]:
-    name, _, secret = text.partition(":")
-    if not name or not secret:
-        raise argparse.ArgumentTypeError("a client is written ID:SECRET")
-    return name, secret
+def _client(texts: Sequence[str], user: str) -> tuple[str, str, str]:
+    """User, id and secret of a client. The user is a word of its own, since a secret may hold any character."""
+    name, _, secret = texts[0].partition(":")
+    if not name or not secret or len(texts) > 2:
+        raise ValueError("--client: a client is written ID:SECRET, and then the USER whose it is, if not the main one")
+    return texts[1] if len(texts) > 1 else user, name, secret
 
 
 def _account(text: str) -> tuple[str, str]:
@@ -89,14 +95,17 @@ def _account(text: str) -> tuple[str, str]:
 
 def _announcement(sandbox: Sandbox) -> str:
     # The password stays out of a line that may end in a log.
-    connection = {"conn_type": "afilnet", "host": sandbox.url, "login": sandbox.user, "password": "<the password>"}
+    # A sandbox that listens everywhere is reached here by this machine's own address.
+    own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(sandbox.host)  # noqa: S104 - it is compared with, not bound
+    url = f"http://{own}:{sandbox.port}" if own else sandbox.url
+    connection = {"conn_type": "afilnet", "host": url, "login": sandbox.user, "password": "<the password>"}
     variable = f"AIRFLOW_CONN_AFILNET_DEFAULT='{json.dumps(connection)}'"
-    return f"Afilnet sandbox on {sandbox.url} - connection for Airflow: {variable}\n"
+    return f"Afilnet sandbox on {url} - connection for Airflow: {variable}\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; answers the exit code."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m airflow_provider_afilnet.sandbox") -> int:
+    """Serve until SIGINT or SIGTERM; answers the exit code. ``prog``: the command's name, for its help and errors."""
+    options = _parser(prog).parse_args(arguments)
     warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -112,10 +121,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dialect=parse_dialect(options.dialect),
             path=options.database,
         )
-        if options.client:
-            sandbox.add_client(options.user, *options.client)
         for user, password in options.account:
             sandbox.add_account(user, password)
+        known = {options.user, *(user for user, _ in options.account)}
+        for client in options.client:
+            owner, name, secret = _client(client, options.user)
+            if owner not in known:
+                raise ValueError(f"--client: there is no account {owner!r}; give it with --account")
+            sandbox.add_client(owner, name, secret)
         for text in options.fault:
             sandbox.fail(**parse_fault(text))
         if options.latency:

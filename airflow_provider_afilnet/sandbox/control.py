@@ -155,8 +155,11 @@ class _Control:
         balance = body.pop("balance", 25.5)
         if isinstance(balance, bool) or not isinstance(balance, int | float) or not abs(balance) < 1e15:
             raise WrongInputError("balance must be a number.")
+        client = [_text(body, name) for name in _CLIENT] if body.keys() & set(_CLIENT) else []
         _nothing_else(body)
         self._state.accounts[user] = Account(password, balance)
+        if client:
+            self._state.tokens.clients[client[0]] = (client[1], user)
         return _json({"user": user, "balance": balance}, 201)
 
     # Groups and contacts
@@ -216,6 +219,7 @@ class _Control:
         return {"count": len(ids), "first": str(ids[0]) if ids else None, "last": str(ids[-1]) if ids else None}
 
 
+_CLIENT: Final = ("client_id", "client_secret")
 _WHEN: Final[Mapping[str, Any]] = {"first": None, "count": None, "every": 1, "after": 0, "probability": None}
 
 

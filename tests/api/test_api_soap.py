@@ -405,6 +405,9 @@ PLAIN_XML = {
     "<result><item>a</item><item>b</item></result>": ["a", "b"],
     "<result><item>a</item></result>": ["a"],
     "<result><name>a</name></result>": {"name": "a"},
+    # A list of one, whatever its item is called: the name is no id.
+    "<result><row><mobile>346</mobile></row></result>": [{"mobile": "346"}],
+    "<result><row><idcontact>1</idcontact><name>Ana</name></row></result>": [{"idcontact": "1", "name": "Ana"}],
     "<result><row>a</row><row>b</row><row>c</row></result>": ["a", "b", "c"],
     "<result>\n <contact>\n  <idcontact>1</idcontact>\n  <name>Ana</name>\n </contact>\n</result>": [
         {"idcontact": "1", "name": "Ana"}

@@ -12,6 +12,8 @@ from dataclasses import fields
 import pytest
 import requests
 
+from airflow_provider_afilnet.api.client import AfilnetClient
+from airflow_provider_afilnet.api.settings import ClientSettings
 from airflow_provider_afilnet.sandbox import Dialect, Sandbox
 from airflow_provider_afilnet.sandbox.faults import KINDS
 
@@ -59,6 +61,9 @@ def test_serves_until_a_signal(tmp_path, number):
         (["--database", "/nowhere/at/all.db"], "unable to open database file"),
         (["--port", "x"], "'x' is not a port"),
         (["--account", "shop"], "USER:PASSWORD"),
+        (["--client", "an-id"], "ID:SECRET"),
+        (["--client", "a:b", "demo", "more"], "ID:SECRET"),
+        (["--client", "a:b", "nobody"], "no account 'nobody'"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -97,6 +102,66 @@ def test_the_command_says_so_when_others_can_reach_it(host, warned):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(("host", "told"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("localhost", "localhost")])
+def test_the_connection_that_is_told_can_be_used(host, told):
+    arguments = ["--port", "0", "--host", host, "--password", "pw"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        connection = json.loads(re.search(r"AIRFLOW_CONN_AFILNET_DEFAULT='(.*)'", process.stdout.readline())[1])
+        assert connection["host"].rpartition(":")[0] == f"http://{told}"
+        # A plain address of this machine is what the package itself accepts.
+        with AfilnetClient(ClientSettings(user="demo", password="pw", base_url=connection["host"])) as client:
+            assert client.call("getbalance")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_clients_of_two_accounts_do_not_see_each_other():
+    arguments = ["--port", "0", "--account", "shop@example.com:pw", "--client", "one:s:e=c@1", "--client"]
+    arguments += ["two:s2", "shop@example.com"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        third = {"user": "third", "password": "p", "client_id": "three", "client_secret": "s3"}
+        assert requests.post(f"{url}/_sandbox/accounts", json=third, timeout=5).status_code == 201
+        half = {**third, "user": "half", "client_secret": ""}
+        assert requests.post(f"{url}/_sandbox/accounts", json=half, timeout=5).status_code == 400
+
+        def ask(client, method, **params):
+            form = {"grant_type": "client_credentials"}
+            token = requests.post(f"{url}/oauth/token", form, auth=client, timeout=5).json()["access_token"]
+            body = {"class": "group", "method": method, **params}
+            headers = {"Authorization": f"Bearer {token}"}
+            return requests.post(f"{url}/api/json/", json=body, headers=headers, timeout=5).json()
+
+        clients = [("one", "s:e=c@1"), ("two", "s2"), ("three", "s3")]
+        made = [ask(client, "creategroup", name="g", type="mobile", fields="mobile")["result"] for client in clients]
+        assert len(set(made)) == 3
+        for owner, group in zip(clients, made, strict=True):
+            for client in clients:
+                answer = ask(client, "getcontacts", idgroup=group)
+                assert answer.get("error") == (None if client == owner else "NOT_ACCESS_TO_GROUP")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (COMMAND, "python -m airflow_provider_afilnet.sandbox"),
+        (
+            [sys.executable, "-c", "from airflow_provider_afilnet.cli.main import main; main()", "sandbox"],
+            "afilnet sandbox",
+        ),
+    ],
+)
+def test_help_names_the_command_that_was_typed(command, name):
+    text = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
+    assert text.startswith(f"usage: {name} [-h]")
 
 
 def test_importing_the_package_loads_no_server():

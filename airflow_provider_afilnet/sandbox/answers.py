@@ -67,6 +67,12 @@ def bulk(ids: Sequence[int], skipped: int, dialect: Dialect) -> object:
     return shapes[dialect.bulk]
 
 
+def written(dialect: Dialect) -> object:
+    """The result of a method that writes and has nothing to tell."""
+    shapes = {"none": None, "absent": ABSENT, "scalar": scalar("1", dialect), "list": [], "object": {"done": "1"}}
+    return shapes[dialect.written]
+
+
 def columns(names: Sequence[str], dialect: Dialect) -> object:
     """The result of ``getgroupcolumns``."""
     if dialect.columns == "objects":

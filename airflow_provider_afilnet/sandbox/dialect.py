@@ -36,6 +36,9 @@ class Dialect:
     ``stored_key``: what becomes of a phone on every write of the API: nothing, a leading plus, or the loss of the
     country code of the group's country.
     ``stored_value``: what becomes of every other value on every write of the API.
+    ``written``: what the methods answer that write and have nothing to tell, which are all others but ``getbalance``.
+    ``column_repeat``: what ``addcolumntogroup`` does with a column that is there: nothing, an error, or a second one.
+    ``country_case``: the letters in which ``assigncountrytogroup`` knows a country.
     ``soap_operations``: one operation per method, or one that takes class, method and the parameters: as elements of
     their own (``generic``), as key and value pairs, or as JSON.
     ``soap_answer``: the JSON envelope as one text, or its fields as XML.
@@ -58,6 +61,9 @@ class Dialect:
     missing_contact_code: str = "NOT_ACCESS_TO_GROUP"
     stored_key: Literal["as-sent", "plus", "national"] = "as-sent"
     stored_value: Literal["as-sent", "trim", "html", "truncate"] = "as-sent"
+    written: Literal["none", "absent", "scalar", "list", "object"] = "none"
+    column_repeat: Literal["ignored", "refused", "doubled"] = "ignored"
+    country_case: Literal["any", "lower", "upper"] = "any"
     soap_operations: Literal["per-method", "generic", "generic-pairs", "generic-json"] = "per-method"
     soap_answer: Literal["json", "fields"] = "json"
     oauth_client: Literal["either", "header", "body"] = "either"

@@ -118,9 +118,12 @@ def _getgroupcolumns(call: Operation) -> object:
 
 def _addcolumntogroup(call: Operation) -> object:
     group = call.group()
-    if call.params["field"] not in group.fields:
+    is_there = call.params["field"] in group.fields
+    if is_there and call.dialect.column_repeat == "refused":
+        raise RefusedError("FIELD_EXISTS")
+    if not is_there or call.dialect.column_repeat == "doubled":
         call.store.set_fields(group, [*group.fields, call.params["field"]])
-    return None
+    return answers.written(call.dialect)
 
 
 def _deletecolumnfromgroup(call: Operation) -> object:
@@ -128,22 +131,23 @@ def _deletecolumnfromgroup(call: Operation) -> object:
     if field == group.type:
         raise RefusedError("MISSING_MAIN_FIELD")
     call.store.set_fields(group, [name for name in group.fields if name != field])
-    return None
+    return answers.written(call.dialect)
 
 
 def _deletegroup(call: Operation) -> object:
     call.store.delete_group(call.group())
-    return None
+    return answers.written(call.dialect)
 
 
 def _assigncountrytogroup(call: Operation) -> object:
     import pycountry
 
     group, country = call.group(), call.params["countryiso3"].upper()
-    if len(country) != 3 or pycountry.countries.get(alpha_3=country) is None:
+    wanted = {"lower": country.lower(), "upper": country}.get(call.dialect.country_case, call.params["countryiso3"])
+    if call.params["countryiso3"] != wanted or len(country) != 3 or pycountry.countries.get(alpha_3=country) is None:
         raise RefusedError("COUNTRY_NOT_FOUND")
     call.store.set_country(group, country)
-    return None
+    return answers.written(call.dialect)
 
 
 def _add(call: Operation, group: Group, rows: Iterable[dict[str, str]]) -> list[int]:
@@ -192,13 +196,13 @@ def _modifycontact(call: Operation) -> object:
     if call.dialect.modify_merges:
         values = contact.values | values
     call.store.replace_contacts(group, [(contact.id, values)])
-    return None
+    return answers.written(call.dialect)
 
 
 def _deletecontact(call: Operation) -> object:
     group = call.group()
     call.store.remove_contacts(group, [call.contact(group, call.dialect.missing_contact_code).id])
-    return None
+    return answers.written(call.dialect)
 
 
 def _getbalance(call: Operation) -> object:

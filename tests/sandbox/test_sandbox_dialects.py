@@ -57,6 +57,17 @@ EXPECTED = {
     ("bulk_dedupes", True): ["34600", "34601", "5"],
     ("modify_merges", False): {"idcontact": A, "mobile": "7"},
     ("modify_merges", True): {"idcontact": A, "mobile": "7", "name": "a"},
+    ("written", "none"): [None] * 6,
+    ("written", "absent"): ["-"] * 6,
+    ("written", "scalar"): ["1"] * 6,
+    ("written", "list"): [[]] * 6,
+    ("written", "object"): [{"done": "1"}] * 6,
+    ("column_repeat", "ignored"): ("SUCCESS", ["mobile", "name"]),
+    ("column_repeat", "refused"): ("FIELD_EXISTS", ["mobile", "name"]),
+    ("column_repeat", "doubled"): ("SUCCESS", ["mobile", "name", "name"]),
+    ("country_case", "any"): ("SUCCESS", "SUCCESS", "COUNTRY_NOT_FOUND"),
+    ("country_case", "lower"): ("SUCCESS", "COUNTRY_NOT_FOUND", "COUNTRY_NOT_FOUND"),
+    ("country_case", "upper"): ("COUNTRY_NOT_FOUND", "SUCCESS", "COUNTRY_NOT_FOUND"),
     ("stored_key", "as-sent"): "346",
     ("stored_key", "plus"): "+346",
     ("stored_key", "national"): "6",
@@ -115,6 +126,21 @@ def _observe(field, caller, box, group):
     if field == "modify_merges":
         result("modifycontact", idcontact=A, contact="mobile:7")
         return box.contacts(group)[0]
+    if field == "written":
+        return [
+            result("addcolumntogroup", field="city"),
+            result("deletecolumnfromgroup", field="city"),
+            result("assigncountrytogroup", countryiso3="esp"),
+            result("modifycontact", idcontact=A, contact="mobile:1"),
+            result("deletecontact", idcontact=A),
+            result("deletegroup"),
+        ]
+    if field == "column_repeat":
+        answer = caller.ask("addcolumntogroup", idgroup=group, field="name")
+        return answer.get("error", answer["status"]), box.columns(group)
+    if field == "country_case":
+        tried = [caller.ask("assigncountrytogroup", idgroup=group, countryiso3=name) for name in ("esp", "ESP", "zzz")]
+        return tuple(answer.get("error", answer["status"]) for answer in tried)
     if field == "stored_key":
         result("assigncountrytogroup", countryiso3="esp")
         result("addcontact", contact="mobile:346")

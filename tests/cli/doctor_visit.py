@@ -67,12 +67,15 @@ HTML = {"quotes", "markup", "form characters"}
 def truth(dialect: Dialect) -> dict[str, Any]:
     """What is true in a mobile group of this dialect, question by question, whichever way it is looked at."""
     duplicates = "skipped" if dialect.bulk_dedupes else "doubled"
+    repeat = {"refused": "FIELD_EXISTS"}.get(dialect.column_repeat, dialect.column_repeat)
+    if (repeat, dialect.columns) == ("doubled", "object"):
+        repeat = "ignored"  # in an object whose keys are the names, nobody can see a second one
     return {
         "status_words": dialect.status_case,
         "unknown_method": "INCORRECT_METHOD",
         "unknown_class": "INCORRECT_CLASS",
         "columns_form": dialect.columns,
-        "column_repeat": {"refused": "FIELD_EXISTS"}.get(dialect.column_repeat, dialect.column_repeat),
+        "column_repeat": repeat,
         "column_delete": {"gone": True, "again": "success"},
         "empty_group": "empty list",
         "addcontact_answer": NEW_ID.get(dialect.new_id, dialect.new_id),

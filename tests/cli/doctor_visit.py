@@ -68,6 +68,8 @@ def truth(dialect: Dialect) -> dict[str, Any]:
     """What is true in a mobile group of this dialect, question by question, whichever way it is looked at."""
     duplicates = "skipped" if dialect.bulk_dedupes else "doubled"
     repeat = {"refused": "FIELD_EXISTS"}.get(dialect.column_repeat, dialect.column_repeat)
+    if repeat == "doubled" and dialect.columns == "object":
+        repeat = "ignored"  # an object from name to name cannot show a name twice
     if (repeat, dialect.columns) == ("doubled", "object"):
         repeat = "ignored"  # in an object whose keys are the names, nobody can see a second one
     return {

@@ -70,8 +70,6 @@ def truth(dialect: Dialect) -> dict[str, Any]:
     repeat = {"refused": "FIELD_EXISTS"}.get(dialect.column_repeat, dialect.column_repeat)
     if repeat == "doubled" and dialect.columns == "object":
         repeat = "ignored"  # an object from name to name cannot show a name twice
-    if (repeat, dialect.columns) == ("doubled", "object"):
-        repeat = "ignored"  # in an object whose keys are the names, nobody can see a second one
     return {
         "status_words": dialect.status_case,
         "unknown_method": "INCORRECT_METHOD",

@@ -181,6 +181,10 @@ def forecast(
         then.update((contact["idcontact"], None) for contact in contacts)
         counts[count] += len(contacts)
 
+    def may_be_a_stranger(key: str) -> bool:
+        numbers = ["".join(filter(str.isdecimal, raw)).lstrip("0") for raw in strangers if kind == "mobile"]
+        return any(len(digits) > 6 and (key.endswith(digits) or digits.endswith(key)) for digits in numbers)
+
     def stored(values: Mapping[str, str]) -> dict[str, str]:
         trims = dialect.stored_value == "trim"
         return {name: value.strip() if trims and name != kind else value for name, value in values.items()}
@@ -192,14 +196,14 @@ def forecast(
         there = people.get(key, [])
         if key in out:
             counts["suppressed"] += 1
+        elif not there and may_be_a_stranger(key):
+            counts["failed"] += 1
+            reasons.append("ends in the same digits")
         elif mode == "remove":
             counts["removed" if there else "skipped"] += 1
             delete(there, "deleted")
         elif (mode == "insert" and there) or (mode == "update" and not there):
             counts["skipped"] += 1
-        elif not there and kind == "mobile" and any(raw.endswith(key[-7:]) for raw in strangers):
-            counts["failed"] += 1
-            reasons.append("ends in the same digits")
         elif not there:
             counts["added"] += 1
             added.append(stored({kind: sent} | {name: value for name, value in values.items() if value}))
@@ -237,8 +241,10 @@ def forecast(
             reasons.append("delete_despite_rejects")
         elif mirror and key not in known:
             delete(contacts, "deleted")
-    if (mirror or out) and strangers:
+    if mirror and strangers:
         reasons.append("never deleted")
+    if any(map(may_be_a_stranger, out)):
+        reasons.append("ends in the same digits")
 
     # Whether it may be done, and what can be seen afterwards.
     may_go = {number for number, values in then.items() if values is None} | replaced if has_ids else set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -35,7 +36,7 @@ def raw_server(answer: bytes, certificate: Path | None = None) -> Iterator[int]:
             with contextlib.suppress(OSError), line:
                 line.settimeout(5)
                 secure = context.wrap_socket(line, server_side=True) if context else line
-                if secure.recv(65536):
+                if _asked(secure):
                     secure.sendall(answer)
                 secure.close()
 
@@ -47,6 +48,21 @@ def raw_server(answer: bytes, certificate: Path | None = None) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(10)
+
+
+def _asked(line: socket.socket) -> bool:
+    """Read a whole request: to close a line with bytes unread would take the answer back from the client."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        if not (more := line.recv(65536)):
+            return bool(request)
+        request += more
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0 and (more := line.recv(65536)):
+        missing -= len(more)
+    return True
 
 
 def self_signed(path: Path) -> Path:

@@ -163,7 +163,7 @@ class AfilnetClient:
             stream = ContactStream(envelope)
             for chunk in response.iter_content(_SLICE):
                 yield from stream.feed(chunk)
-            stream.close()
+            yield from stream.close()
 
     @contextmanager
     def _answer(self, call: Call) -> Iterator[requests.Response]:
@@ -378,7 +378,8 @@ class AsyncAfilnetClient:
                 async for chunk in response.content.iter_chunked(_SLICE):
                     if ready := stream.feed(chunk):
                         yield ready
-                stream.close()
+                if ready := stream.close():
+                    yield ready
 
     def wire_length(self, name: str, /, **params: object) -> int:
         """How long a request would be: characters of the address of a GET, bytes of any other request's body.

@@ -6,8 +6,9 @@ seen the document end with a status of success.
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF8
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import ijson
 
@@ -18,6 +19,7 @@ from airflow_provider_afilnet.api.answers import (
     read_record,
     unreadable,
 )
+from airflow_provider_afilnet.api.contact_slices import ContactSlicer
 from airflow_provider_afilnet.api.errors import AfilnetUnprovenReadError
 from airflow_provider_afilnet.api.methods import METHODS
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from airflow_provider_afilnet.api.soap import SoapAnswer
 
 _METHOD = METHODS["getcontacts"]
+_HEAD: Final = re.compile(rb'\s*\{\s*(?:"status"\s*:\s*"\w*"\s*,\s*)?"result"\s*:\s*\[')
+_HEAD_LENGTH: Final = 128
+_SLICE: Final = 65536
 
 
 class ContactStream:
@@ -40,6 +45,7 @@ class ContactStream:
         self._error: object = None
         self._form = "absent"
         self._head: bytes | None = b""
+        self._slicer: ContactSlicer | None = None
         self._parser: Any = ijson.basic_parse_coro(_events(self))
 
     def feed(self, chunk: bytes) -> list[ContactRecord]:
@@ -51,15 +57,36 @@ class ContactStream:
         if self._envelope is not None:
             chunk = self._envelope.feed(chunk)
         if self._head is not None:
-            # PHP files saved on Windows send a byte order mark before their answer; it may come in pieces.
             self._head += chunk
-            if BOM_UTF8.startswith(self._head):
+            if len(self._head) < _HEAD_LENGTH:
                 return []
-            chunk, self._head = self._head.removeprefix(BOM_UTF8), None
-        if not chunk:  # to the parser an empty chunk would mean that the document ends here
-            return []
+            chunk = self._begin()
+        return self._parse(chunk)
+
+    def _begin(self) -> bytes:
+        """Look at the head, which may come in pieces: does a list of contacts begin in it?
+
+        :return: what comes behind it.
+        """
+        # PHP files saved on Windows send a byte order mark before their answer.
+        head, self._head = (self._head or b"").removeprefix(BOM_UTF8), None
+        if list_begins := _HEAD.match(head):
+            self._parser.send(head[: list_begins.end()])
+            self._slicer = ContactSlicer(_SLICE)
+            head = head[list_begins.end() :]
+        return head
+
+    def _parse(self, chunk: bytes, *, last: bool = False) -> list[ContactRecord]:
         try:
-            self._parser.send(chunk)
+            if self._slicer is not None:
+                found = self._slicer.feed(chunk)
+                if not self._slicer.ended and not last:
+                    return found
+                # What follows the list, and contacts of another form, is left to the parser.
+                self._ready.extend(found)
+                chunk, self._slicer = self._slicer.rest(), None
+            if chunk:  # to the parser an empty chunk would mean that the document ends here
+                self._parser.send(chunk)
         except UnknownFormError as error:
             raise unreadable(_METHOD, error.args[0], http_status=200) from None
         # ArithmeticError: a number with an exponent that no decimal can hold.
@@ -68,14 +95,17 @@ class ContactStream:
         ready, self._ready = self._ready, []
         return ready
 
-    def close(self) -> None:
+    def close(self) -> list[ContactRecord]:
         """End the answer; returning means that it was whole and a success.
 
+        :return: the last contacts.
         :raises AfilnetUnprovenReadError: if ``result`` was absent or null, which is no proof of an empty group.
         :raises AfilnetError: the typed error the answer stands for, or one for a body that broke off.
         """
         if self._envelope is not None:
             self._envelope.close()
+        rest = b"" if self._head is None or BOM_UTF8.startswith(self._head) else self._begin()
+        last = self._parse(rest, last=True)
         try:
             self._parser.close()
         except (ijson.JSONError, ValueError, ArithmeticError):
@@ -89,6 +119,7 @@ class ContactStream:
             )
         if self._form not in ("list", "keyed"):
             raise unreadable(_METHOD, self._form, http_status=200)
+        return last
 
 
 @ijson.utils.coroutine  # type: ignore[untyped-decorator]

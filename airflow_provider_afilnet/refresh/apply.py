@@ -6,7 +6,6 @@ Every call ends in one recorded outcome. Nothing whose outcome is unknown is sen
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
@@ -167,8 +166,7 @@ class Applier:
         batch: list[Op] = []
         used = 0
         for op in self._store.ops("add"):
-            text = json.dumps(op.contact, ensure_ascii=False, separators=(",", ":"))
-            size = encoded_length(self._client.settings, text) + 3
+            size = encoded_length(self._client.settings, op.json or "") + 3
             if batch and (len(batch) >= self._batch_size or used + size > budget):
                 yield batch
                 batch, used = [], 0
@@ -202,7 +200,7 @@ class Applier:
         :return: the outcome of the whole list; the halves are recorded.
         """
         outcome = await self._write(
-            "addcontactlist", _never_applied, contacts=contacts_json(op.contact for op in batch)
+            "addcontactlist", _never_applied, contacts=f"[{','.join(op.json or '' for op in batch)}]"
         )
         if outcome.state != "refused" or len(batch) == 1:
             self._record(batch, outcome)

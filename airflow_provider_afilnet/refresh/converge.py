@@ -18,8 +18,9 @@ from airflow_provider_afilnet.api.client import AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import AfilnetNotFoundError
 from airflow_provider_afilnet.api.masking import mask_key
 from airflow_provider_afilnet.refresh.apply import Applier
+from airflow_provider_afilnet.refresh.compare import compare
 from airflow_provider_afilnet.refresh.errors import AfilnetLyingReadError
-from airflow_provider_afilnet.refresh.group_read import GroupRead, contact_keys, find_keys, read_group
+from airflow_provider_afilnet.refresh.group_read import GroupRead, contact_keys, read_group
 from airflow_provider_afilnet.refresh.guardrails import check_plan, check_proof, check_read, check_rejects
 from airflow_provider_afilnet.refresh.normalise import KeyReader
 from airflow_provider_afilnet.refresh.options import RefreshOptions
@@ -120,7 +121,7 @@ class Converger:
         return plan
 
     def _first_plan(self) -> Plan:
-        self._unread_first = unreadable = find_keys(self._store, self._keys, self._check)
+        self._unread_first = unreadable = compare(self._store, self._keys, self._check)
         check_read(self._read, unreadable, self._fields, self._options)
         if unreadable:
             log.warning(
@@ -157,10 +158,10 @@ class Converger:
 
     async def _read_again(self) -> GroupRead:
         """Any read after the first, which is kept in mind: only contacts seen there may be deleted for being stale."""
-        if self._store.one("SELECT 1 FROM first_seen LIMIT 1") is None and self._first_size:
-            self._store.db.execute("INSERT OR IGNORE INTO first_seen SELECT id FROM actual WHERE id IS NOT NULL")
+        if self._store.first_group is None:
+            self._store.first_group = self._store.group
         read = await self._read_group()
-        self._unread_now = find_keys(self._store, self._keys, self._check)
+        self._unread_now = compare(self._store, self._keys, self._check)
         return read
 
     async def _settled(self) -> Plan:
@@ -215,16 +216,23 @@ class Converger:
         """
         if read.count != self._read.count or not read.may_be_cut_off or not self._applier.deleted:
             return
-        strangers = self._store.one(
-            "SELECT count(*) FROM actual WHERE id NOT IN (SELECT id FROM first_seen) "
-            "AND (key IS NULL OR key NOT IN (SELECT key FROM ops WHERE kind IN ('add', 'replace')))"
-        )
+        strangers = sum(1 for _ in self._strangers())
         if strangers:
             raise AfilnetLyingReadError(
                 f"The group showed {self._read.count} contacts, {self._applier.deleted} were deleted, and it shows "
                 f"{read.count} again, {strangers} of them for the first time: its answer is cut off, and who is beyond "
                 "the cut cannot be seen. Nothing more is written. Ask Afilnet for the limit of getcontacts."
             )
+
+    def _strangers(self) -> Iterator[str]:
+        """Contacts that the first read did not show and that this run did not add, by their ids."""
+        store = self._store
+        for record_id, raw in store.shown():
+            if record_id is not None and not store.first_seen(record_id):
+                key = self._keys.match_form(raw)
+                found = store.one("SELECT key FROM actual WHERE id = ?", record_id)
+                if store.one("SELECT 1 FROM ops WHERE key = ? AND kind IN ('add', 'replace')", found or key) is None:
+                    yield record_id
 
     def _believe(self, read: GroupRead, plan: Plan) -> None:
         """Take a read as the state to compare the next one with.
@@ -312,7 +320,7 @@ class Converger:
         """The group holds contacts that the read lacked: read again after ``settle``, they must show now."""
         await self._pace.sleep(self._options.settle)
         read = await self._read_again()
-        hidden = [key for key in keys if self._store.one("SELECT 1 FROM actual WHERE key = ?", key) is None]
+        hidden = [key for key in keys if not self._store.shows_key(key)]
         if hidden or not read.proven:
             raise AfilnetLyingReadError(
                 f"addcontact answered CONTACT_EXISTS for {len(keys)} contacts that getcontacts did not show, and "
@@ -363,7 +371,7 @@ class Converger:
         if not read.proven:
             raise _null_now()
         for record_id, key in missing:
-            if self._store.one("SELECT 1 FROM actual WHERE id = ?", record_id) is not None:
+            if any(record_id == shown for shown, _ in self._store.shown()):
                 if not await self._has_key(record_id, key):
                     raise _wrong_ids(record_id, key)
                 self._ids_checked = True

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _NAMED: Final = 100
 _IN_MESSAGE: Final = 5
+_STEPS: Final = 16
 _NOT_DONE: Final = "not done: the run ended early"
 _PASSING: Final = (reasons.APPEARED, reasons.UNCONFIRMED)
 
@@ -103,6 +104,7 @@ class _Run:
         self._pace = Pace(settings.max_requests_per_second, stop)
         self._progress = Progress(group_id, self._pace, watch)
         self._source = SourceCounts()
+        self._steps = 0
         self._converger: Converger | None = None
 
     def run(self, rows: RowSource, suppress: Callable[[], Iterable[object]] | None) -> RefreshResult:
@@ -180,8 +182,10 @@ class _Run:
     def _step(self) -> None:
         """Between two rows of the source or of the opt-outs."""
         self._stop.check()
-        self._progress.rows = self._source.rows
-        self._progress.tick()
+        self._steps += 1
+        if self._steps % _STEPS == 0:
+            self._progress.rows = self._source.rows
+            self._progress.tick()
 
     def _away(self, *, read_since: bool) -> list[str]:
         """Log who was deleted to be replaced and, as far as is known, is not back.
@@ -280,6 +284,8 @@ class _Run:
         failed = 0 if dry else int(store.one(f"SELECT count(DISTINCT row) FROM ({failed_rows})"))
         but = "" if dry else f"WHERE row NOT IN ({failed_rows})"
         verdicts = dict(store.db.execute(f"SELECT verdict, count(*) FROM wanted {but} GROUP BY verdict").fetchall())
+        settled = len(store.rows.lines) - self._source.duplicates - int(store.one("SELECT count(*) FROM wanted"))
+        verdicts[store.settled] = verdicts.get(store.settled, 0) + settled
         deletions = dict(
             store.db.execute(
                 "SELECT why, count(DISTINCT id) FROM ops o WHERE kind = 'delete' AND (state IN ('acked', 'gone') "

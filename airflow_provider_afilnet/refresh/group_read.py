@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from airflow_provider_afilnet.api.answers import ContactRecord
@@ -14,9 +14,10 @@ from airflow_provider_afilnet.api.errors import AfilnetUnprovenReadError, Afilne
 from airflow_provider_afilnet.refresh.normalise import KeyReader, RejectError
 from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.source import GroupFields
-from airflow_provider_afilnet.refresh.store import Store
+from airflow_provider_afilnet.refresh.spool import Printer
+from airflow_provider_afilnet.refresh.store import Store, to_line
 
-_PAGE: Final = 2000
+_LONG_ID: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +43,31 @@ class GroupRead:
 async def read_group(
     client: AsyncAfilnetClient, group_id: str, store: Store, fields: GroupFields, keys: KeyReader, progress: Progress
 ) -> GroupRead:
-    """Stream the group into the table ``actual``, replacing what is there; :func:`find_keys` comes next.
+    """Stream the group into the store, replacing the last read; a comparison comes next.
 
     :raises AfilnetUnreadableAnswerError: if only some contacts have ids, or an id comes twice.
     """
     started = time.monotonic()
-    db = store.db
-    db.executescript("DROP INDEX IF EXISTS actual_by_key; DELETE FROM actual;")
-    places: dict[str, int] = {}
-    count = with_id = digest = 0
+    spool = store.begin_read()
+    reader = _Reader(fields, keys, store.printer)
+    digest = 0
     proven = True
     try:
         async for batch in client.contacts(group_id):
-            rows = [_row(record, places, fields, keys) for record in batch]
-            count += len(rows)
-            progress.contacts = count
-            with_id += sum(row[0] is not None for row in rows)
-            digest = (digest + sum(map(hash, rows))) & 0xFFFFFFFFFFFFFFFF
-            store.insert("actual (id, raw, key, vals)", rows)
+            lines, hashes, prints = reader.read(batch)
+            spool.lines.extend(lines)
+            spool.prints.extend(hashes, prints)
+            digest = (digest + sum(map(hash, lines))) & 0xFFFFFFFFFFFFFFFF
+            progress.contacts = reader.count
     except AfilnetUnprovenReadError:
         proven = False
+    count, with_id = reader.count, reader.with_id
     if with_id not in (0, count):
         raise AfilnetUnreadableAnswerError(
             f"getcontacts answered {count} contacts of which only {with_id} have an id; please report this shape.",
             method="getcontacts",
         )
-    if with_id and store.one("SELECT 1 FROM actual GROUP BY id HAVING count(*) > 1 LIMIT 1"):
+    if not reader.ascending and store.has_id_twice():
         raise AfilnetUnreadableAnswerError(
             "getcontacts answered one contact id twice, so ids do not tell contacts apart; please report this.",
             method="getcontacts",
@@ -75,53 +75,63 @@ async def read_group(
     return GroupRead(count, digest, proven, with_id == count, started)
 
 
-def _row(
-    record: ContactRecord, places: dict[str, int], fields: GroupFields, keys: KeyReader
-) -> tuple[str | None, str, str, str]:
-    """Values in the order of the group's columns; -1 is the key's place, -2 a name that is no column."""
-    values = [""] * len(fields.others)
-    raw = ""
-    for name, value in record.fields.items():
-        place = places.get(name)
-        if place is None:
-            found = fields.position(name)
-            place = places[name] = -1 if name.lower() == fields.kind else -2 if found is None else found
-        if place >= 0:
-            values[place] = value
-        elif place == -1:
-            raw = value
-    return record.id, raw, keys.match_form(raw), json.dumps(values, ensure_ascii=False)
+class _Reader:
+    """Makes lines and fingerprints of contacts, and counts them.
 
-
-def find_keys(store: Store, keys: KeyReader, check: Callable[[], None]) -> int:
-    """Normalise the stored keys that no wanted, rejected or suppressed key equals; unreadable ones become null.
-
-    :param check: called for each page of contacts; raises if the run was told to stop.
-    :return: how many contacts have a key that cannot be read.
+    ``ascending``: each id was a greater number than the one before, so that none came twice.
     """
-    unreadable = last = 0
-    store.db.execute("CREATE INDEX IF NOT EXISTS actual_by_key ON actual (key)")
-    while True:
-        check()
-        page = store.db.execute(
-            "SELECT n, raw, key FROM actual a WHERE n > ? AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
-            "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
-            "AND NOT EXISTS (SELECT 1 FROM rejects r WHERE r.key = a.key) ORDER BY n LIMIT ?",
-            (last, _PAGE),
-        ).fetchall()
-        if not page:
-            return unreadable
-        last = page[-1][0]
-        changes: list[tuple[str | None, int]] = []
-        for n, raw, matched in page:
-            try:
-                key: str | None = keys.read(raw).compared
-            except RejectError:
-                key = None
-                unreadable += 1
-            if key != matched:
-                changes.append((key, n))
-        store.many("UPDATE actual SET key = ? WHERE n = ?", changes)
+
+    def __init__(self, fields: GroupFields, keys: KeyReader, printer: Printer) -> None:
+        self._fields = fields
+        self._keys = keys
+        self._print = printer.print
+        self._pickers: dict[tuple[str, ...], Callable[[Mapping[str, str]], tuple[str, Sequence[str]]]] = {}
+        self.count = self.with_id = 0
+        self.ascending = True
+        self._highest = -1
+
+    def read(self, batch: list[ContactRecord]) -> tuple[list[bytes], list[int], list[int]]:
+        """Lines, hashes of the keys, and fingerprints."""
+        lines, hashes, prints = [], [], []
+        match_form, fingerprint, pickers = self._keys.match_form, self._print, self._pickers
+        for record_id, contact in batch:
+            names = tuple(contact)
+            pick = pickers.get(names)
+            if pick is None:
+                pick = pickers[names] = self._picker(names)
+            raw, values = pick(contact)
+            key = match_form(raw)
+            lines.append(to_line((record_id, raw, values)))
+            hashes.append(hash(key))
+            prints.append(fingerprint(key, values))
+            if record_id is not None:
+                self.with_id += 1
+                if self.ascending:
+                    number = int(record_id) if record_id.isascii() and record_id.isdecimal() else -1
+                    self.ascending = number > self._highest and len(record_id) < _LONG_ID and record_id[0] != "0"
+                    self._highest = number
+        self.count += len(batch)
+        return lines, hashes, prints
+
+    def _picker(self, names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, Sequence[str]]]:
+        """How to take the key and the values, in the order of the group's columns, out of contacts of one shape."""
+        key_name = None
+        taken: dict[int, str] = {}
+        for name in names:
+            place = self._fields.position(name)
+            if name.lower() == self._fields.kind:
+                key_name = name
+            elif place is not None:
+                taken[place] = name
+        width = len(self._fields.others)
+        if key_name is not None and width > 1 and len(taken) == width:
+            pick = itemgetter(*(taken[place] for place in range(width)))
+            return lambda contact: (contact[key_name], pick(contact))
+        values = [taken.get(place) for place in range(width)]
+        return lambda contact: (
+            "" if key_name is None else contact[key_name],
+            ["" if name is None else contact[name] for name in values],
+        )
 
 
 def contact_keys(record: ContactRecord, fields: GroupFields, keys: KeyReader) -> set[str]:

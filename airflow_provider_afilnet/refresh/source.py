@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,8 @@ from airflow_provider_afilnet.refresh.errors import AfilnetGuardrailError, Afiln
 from airflow_provider_afilnet.refresh.normalise import AmbiguousKeyError, KeyReader, RejectError, value_text
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.rows import RowSource
-from airflow_provider_afilnet.refresh.store import Store
+from airflow_provider_afilnet.refresh.spool import SLICES, UNLIKE, Printer
+from airflow_provider_afilnet.refresh.store import Store, read_row, to_line
 
 log = logging.getLogger(__name__)
 
@@ -152,10 +154,12 @@ class Spooler:
         self._keys = keys
         self._options = options
         self._check = check
-        self._batch: list[tuple[str, int, str, str]] = []
+        self._lines: list[bytes] = []
+        self._hashes: list[int] = []
+        self._prints: list[int] = []
+        self._positions: tuple[int, ...] | None = None
         self._rejects: list[tuple[int, str | None, str, str, str]] = []
         self._doubles: list[str] = []
-        self._accepted = 0
         self.counts = SourceCounts()
 
     def spool(self, source: RowSource) -> SourceCounts:
@@ -165,30 +169,42 @@ class Spooler:
         """
         if source.columns is not None:
             self._bind_table(source.columns)
-        bound: dict[tuple[str, ...], Binding] = {}
+        bound: dict[tuple[str, ...], tuple[Binding, bool]] = {}
         for columns, values in source:
             self._check()
-            if not _fits(values, len(columns)):
+            if (values.__class__ is not tuple and not _is_sequence(values)) or len(values) != len(columns):
                 raise AfilnetSourceError(
                     f"Nothing was written: row {self.counts.rows + 1} is no sequence of {len(columns)} values, one for "
                     f"each of the columns {', '.join(map(str, columns))}. Correct the source."
                 )
-            binding = bound.get(columns)
-            if binding is None:
-                binding = bound[columns] = bind(columns, self._fields, self._options)
+            known = bound.get(columns)
+            if known is None:
+                known = bound[columns] = self._bind(columns)
             self.counts.rows += 1
-            self._row(self.counts.rows, columns, values, binding)
-            if len(self._batch) >= _BATCH or len(self._rejects) >= _BATCH:
+            self._row(self.counts.rows, columns, values, *known)
+            if len(self._lines) >= _BATCH or len(self._rejects) >= _BATCH:
                 self._flush()
         self._flush()
         self._check_names({name for columns in bound for name in columns}, source)
-        self.counts.duplicates = self._accepted - int(self._store.one("SELECT count(*) FROM wanted"))
+        self.counts.duplicates = self._without_doubles()
         self._judge()
         if self.counts.rejected:
             log.warning(
                 "%s of %s rows are rejected: %s.", self.counts.rejected, self.counts.rows, reject_samples(self._store)
             )
         return self.counts
+
+    def _bind(self, columns: tuple[str, ...]) -> tuple[Binding, bool]:
+        """The binding, and whether rows with these columns supply the fields that fingerprints are made of.
+
+        Those are the fields that the first row supplies, since mostly all rows supply the same.
+        """
+        binding = bind(columns, self._fields, self._options)
+        positions = tuple(sorted(position for _, position, _, _ in binding.values))
+        if self._positions is None:
+            self._positions = positions
+            self._store.printer = Printer(positions)
+        return binding, positions == self._positions and self._options.mode != "remove"
 
     def _bind_table(self, columns: tuple[str, ...]) -> None:
         """What can be said of a table before its first row."""
@@ -219,7 +235,9 @@ class Spooler:
                     f"{', '.join(self._fields.others) or 'nothing else'}."
                 )
 
-    def _row(self, number: int, columns: tuple[str, ...], values: Sequence[Any], binding: Binding) -> None:
+    def _row(
+        self, number: int, columns: tuple[str, ...], values: Sequence[Any], binding: Binding, printable: bool
+    ) -> None:
         field = self._fields.key
         key = None
         try:
@@ -238,30 +256,56 @@ class Spooler:
             data = _kept(columns, values)
             self._rejects.append((number, key.compared if key else None, field, error.args[0], data))
             return
-        self._accepted += 1
-        self._batch.append((key.compared, number, key.sent, json.dumps(texts, ensure_ascii=False)))
+        compared, sent = key
+        self._lines.append(to_line((number, compared, None if sent == compared else sent, texts)))
+        self._hashes.append(hash(compared))
+        self._prints.append(self._store.printer.print(compared, texts) if printable else UNLIKE)
 
     def _flush(self) -> None:
         self._store.insert("rejects", self._rejects)
+        self._store.watch(key for _, key, *_ in self._rejects if key is not None)
         self._rejects.clear()
-        if not self._batch:
-            return
-        if self._options.duplicates == "last":
-            self._store.insert("wanted (key, row, sent, vals)", self._batch, on_conflict="OR REPLACE")
-        else:
-            before = self._store.db.total_changes
-            self._store.insert("wanted (key, row, sent, vals)", self._batch, on_conflict="OR IGNORE")
-            if self._store.db.total_changes - before < len(self._batch) and self._options.duplicates == "fail":
-                self._name_doubles()
-        self._batch.clear()
+        self._store.rows.lines.extend(self._lines)
+        self._store.rows.prints.extend(self._hashes, self._prints)
+        for batch in (self._lines, self._hashes, self._prints):
+            batch.clear()
 
-    def _name_doubles(self) -> None:
-        for key, row, *_ in self._batch:
-            if len(self._doubles) >= _SHOWN:
-                return
-            first = self._store.one("SELECT row FROM wanted WHERE key = ?", key)
-            if first != row:
+    def _without_doubles(self) -> int:
+        """Leave one row for each key, and note some of the others.
+
+        :return: how many others there are.
+        """
+        store = self._store
+        suspects = bytearray(len(store.rows.lines))
+        for number in range(SLICES):
+            self._check()
+            part = store.rows.prints.slice(number)
+            if len(set(part.keys)) < len(part.keys):
+                seen = Counter(part.keys)
+                for key, line in zip(part.keys, part.numbers, strict=True):
+                    suspects[line] = seen[key] > 1
+        if not any(suspects):
+            return 0
+        store.db.execute("CREATE TABLE doubles (line INTEGER PRIMARY KEY, key TEXT, row INTEGER)")
+        for page in store.rows.lines.flagged(suspects):
+            self._check()
+            store.insert("doubles", [(line, key, row) for line, (row, key, *_) in ((n, read_row(t)) for n, t in page)])
+        store.db.execute("CREATE INDEX doubles_by_key ON doubles (key, row)")
+        self._check()
+        last = self._options.duplicates == "last"
+        losers = bytearray(len(suspects))
+        duplicates = 0
+        for row, first, line, key in store.db.execute(
+            f"SELECT row, (SELECT {'max' if last else 'min'}(row) FROM doubles f WHERE f.key = d.key) AS kept, line, "
+            "key FROM doubles d WHERE row <> kept ORDER BY line"
+        ):
+            losers[line] = 1
+            duplicates += 1
+            if len(self._doubles) < _SHOWN:
                 self._doubles.append(f"rows {first} and {row} ({mask_key(key)})")
+        store.db.execute("DROP TABLE doubles")
+        store.rows.prints.drop(losers)
+        return duplicates
 
     def _judge(self) -> None:
         counts, options = self.counts, self._options
@@ -285,18 +329,15 @@ class Spooler:
             )
         if wrong:
             raise AfilnetSourceError("Nothing was written. " + ". ".join(wrong) + ".")
-        if not self._accepted and not options.allow_empty:
+        if not len(self._store.rows.lines) and not options.allow_empty:
             what = "is empty" if not counts.rows else f"has no row that can be sent ({counts.rejected} were rejected)"
             raise AfilnetGuardrailError(
                 f"Nothing was written: the source {what}. If that is right, set allow_empty=True."
             )
 
 
-def _fits(values: object, width: int) -> bool:
-    try:
-        return len(values) == width and not isinstance(values, dict)  # type: ignore[arg-type]
-    except TypeError:
-        return False
+def _is_sequence(values: object) -> bool:
+    return hasattr(values, "__len__") and not isinstance(values, dict)
 
 
 def _kept(columns: tuple[str, ...], values: Sequence[Any]) -> str:
@@ -344,12 +385,17 @@ def read_suppressed(
                 "left out. Correct the suppression list."
             ) from None
         if len(batch) >= _BATCH:
-            store.insert("suppressed", batch, on_conflict="OR IGNORE")
+            _suppress(store, batch)
             batch = []
-    store.insert("suppressed", batch, on_conflict="OR IGNORE")
+    _suppress(store, batch)
     if not number and not options.allow_empty_suppress:
         raise AfilnetGuardrailError(
             "Nothing was written: the suppression list is empty, which may be a fault. If that is right, set "
             "allow_empty_suppress=True."
         )
     return number
+
+
+def _suppress(store: Store, batch: list[tuple[str]]) -> None:
+    store.insert("suppressed", batch, on_conflict="OR IGNORE")
+    store.watch(key for (key,) in batch)

@@ -1,26 +1,31 @@
 """The temporary store of one run: wanted rows, the group as read, and every planned write with its outcome.
 
-It is SQLite's own unnamed database: on disk once it outgrows its cache, and already unlinked, so that nothing is left
-behind even after a kill. Memory stays at the cache's size however long the lists are.
+Whole lists are spooled as lines. What may differ of them, and the writes, stand in SQLite's own unnamed database: on
+disk once it outgrows its cache, and already unlinked, so that nothing is left behind even after a kill. Memory stays at
+the cache's size however long the lists are.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from airflow_provider_afilnet.refresh.spool import Fingerprints, Lines, Printer
 
 _CACHE_KIB: Final = 4 * 1024  # a sort may take as much again; more is not measurably faster, even with keys at random
 _PAGE: Final = 1000
 
 _SCHEMA: Final = """
-CREATE TABLE wanted (key TEXT PRIMARY KEY, row INTEGER, sent TEXT, vals TEXT, verdict TEXT DEFAULT 'unchanged')
-    WITHOUT ROWID;
+CREATE TABLE wanted (row INTEGER PRIMARY KEY, key TEXT, sent TEXT, vals TEXT, verdict TEXT, open INTEGER DEFAULT 1);
+CREATE INDEX wanted_by_key ON wanted (key);
 CREATE TABLE rejects (row INTEGER, key TEXT, field TEXT, reason TEXT, data TEXT);
 CREATE INDEX rejects_by_key ON rejects (key);
 CREATE TABLE suppressed (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE actual (n INTEGER PRIMARY KEY, id TEXT, raw TEXT, key TEXT, vals TEXT);
+CREATE INDEX actual_by_key ON actual (key);
 CREATE TABLE first_seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE ops (
     n INTEGER PRIMARY KEY, kind TEXT, key TEXT, id TEXT, row INTEGER, contact TEXT, why TEXT, before TEXT,
@@ -31,14 +36,24 @@ CREATE TABLE failures (row INTEGER, key TEXT, id TEXT, field TEXT, reason TEXT);
 """
 
 
+to_line = msgspec.json.Encoder().encode
+"""A row of a whole list as a line: JSON without line feeds."""
+
+read_row = msgspec.json.Decoder(tuple[int, str, str | None, list[str | None]]).decode
+"""Of a line of wanted rows: row number, key, key to send if it is another text, values by the group's columns."""
+
+read_contact = msgspec.json.Decoder(tuple[str | None, str, list[str]]).decode
+"""Of a line of contacts: id, key as it stands, values by the group's columns."""
+
+
 class Op(NamedTuple):
-    """One planned write. ``contact`` is what will be sent, field name to value; ``why`` names fields or a reason.
+    """One planned write. ``json`` is the contact that will be sent, as JSON; ``why`` names fields or a reason.
 
     Kinds: ``add``, ``update``, ``replace`` (delete, then add as JSON), ``delete``.
     States: ``planned``; ``acked``; ``refused`` (with ``code``); ``gone`` (the contact was not there); ``exists`` (an
     addition met the contact); ``unsent`` (certainly not applied); ``unknown``; ``deleted`` (a replacement whose
     addition did not happen); ``restored`` (a replacement whose addition was refused, so that the contact was put back).
-    ``before``: the contact as it was stored, without blanks, of an update and a replacement.
+    ``json_before``: the contact as it was stored, without blanks, of an update and a replacement.
     """
 
     n: int
@@ -46,11 +61,21 @@ class Op(NamedTuple):
     key: str
     id: str | None
     row: int | None
-    contact: dict[str, str]
+    json: str | None
     why: str
-    before: dict[str, str]
+    json_before: str | None
     state: str
     code: str | None
+
+    @property
+    def contact(self) -> dict[str, str]:
+        """Field name to value of the contact that will be sent."""
+        return _loaded(self.json)
+
+    @property
+    def before(self) -> dict[str, str]:
+        """Field name to value of the contact as it was stored."""
+        return _loaded(self.json_before)
 
 
 _OP_COLUMNS: Final = "n, kind, key, id, row, contact, why, before, state, code"
@@ -59,19 +84,45 @@ NewOp = tuple[str, str, str | None, int | None, str | None, str, str | None]
 """A write to plan: kind, key, id, row, contact as JSON, why, what was stored before as JSON."""
 
 
-def _op(row: Sequence[Any]) -> Op:
-    n, kind, key, record_id, source_row, contact, why, before, state, code = row
-    return Op(n, kind, key, record_id, source_row, _loaded(contact), why, _loaded(before), state, code)
-
-
 def _loaded(contact: str | None) -> dict[str, str]:
-    return json.loads(contact) if contact else {}
+    return _read_contact_json(contact) if contact else {}
+
+
+_read_contact_json = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Spool:
+    """A whole list: its rows as lines, and their fingerprints. Both number the rows alike."""
+
+    def __init__(self) -> None:
+        self.lines = Lines()
+        self.prints = Fingerprints()
+
+    def close(self) -> None:
+        self.lines.close()
+        self.prints.close()
 
 
 class Store:
-    """A connection to the temporary database, with the few statements that more than one module needs."""
+    """The whole lists, and the database of what may differ of them.
+
+    ``rows``: every wanted row as ``[row, key, sent, values]``. ``group``: every contact of the last read as ``[id, raw
+    key, values]``; ``first_group``: of the first one, once there is a second. The table ``wanted`` holds the rows that
+    ever differed from the group, ``open`` where they may do so in the last read; ``actual`` the contacts that differ in
+    the last read. What stands in neither is equal, one contact for each row.
+
+    ``watched``: keys that are looked at in every comparison, equal or not: those that are suppressed, those of rejected
+    rows, and those of contacts that this run rewrites. ``settled``: what a wanted row counts as that never differed.
+    """
 
     def __init__(self) -> None:
+        self.rows = Spool()
+        self.group = Spool()
+        self.first_group: Spool | None = None
+        self.watched = Fingerprints()
+        self.printer = Printer(())
+        self._ids_of_first = False
+        self.settled = "unchanged"
         # The main thread spools and the loop's thread does the rest; never both at once.
         self.db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self.db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -81,6 +132,52 @@ class Store:
 
     def close(self) -> None:
         self.db.close()
+        for spool in (self.rows, self.group, self.first_group, self.watched):
+            if spool is not None:
+                spool.close()
+
+    def begin_read(self) -> Spool:
+        """Forget the last read, unless it is kept as the first, and make room for the next."""
+        if self.group is not self.first_group:
+            self.group.close()
+        self.group = Spool()
+        return self.group
+
+    def has_id_twice(self) -> bool:
+        """Whether two contacts of the last read have one id."""
+        self.db.execute("CREATE TABLE ids (id TEXT)")
+        for page in self.group.lines.pages():
+            self.insert("ids", [(record_id,) for record_id, *_ in map(read_contact, page)])
+        twice = self.one("SELECT 1 FROM ids GROUP BY id HAVING count(*) > 1 LIMIT 1") is not None
+        self.db.execute("DROP TABLE ids")
+        return twice
+
+    def first_seen(self, record_id: str) -> bool:
+        """Whether the first read showed this id."""
+        if not self._ids_of_first and self.first_group is not None:
+            for page in self.first_group.lines.pages():
+                ids = [(found,) for found, *_ in map(read_contact, page) if found is not None]
+                self.insert("first_seen", ids, on_conflict="OR IGNORE")
+            self._ids_of_first = True
+        return self.one("SELECT 1 FROM first_seen WHERE id = ?", record_id) is not None
+
+    def shows_key(self, key: str) -> bool:
+        """Whether the last read, once it was compared, shows a contact with a wanted key."""
+        return (
+            self.one("SELECT 1 FROM actual WHERE key = ?", key) is not None
+            or self.one("SELECT 1 FROM wanted WHERE key = ? AND open", key) is None
+        )
+
+    def shown(self) -> Iterator[tuple[str | None, str]]:
+        """Id and key, as they stand, of every contact of the last read."""
+        for page in self.group.lines.pages():
+            for record_id, raw, _ in map(read_contact, page):
+                yield record_id, raw
+
+    def watch(self, keys: Iterable[str]) -> None:
+        """Look at these keys in every comparison."""
+        hashes = list(map(hash, keys))
+        self.watched.extend(hashes, hashes)
 
     def one(self, sql: str, *args: object) -> Any:
         """The first column of the first row, or ``None``."""
@@ -93,13 +190,18 @@ class Store:
         self.db.executemany(sql, rows)
         self.db.execute("COMMIT")
 
-    def insert(self, table_and_columns: str, rows: Iterable[Sequence[Any]], *, on_conflict: str = "") -> None:
-        """Insert many rows as one transaction."""
+    def insert(
+        self, table_and_columns: str, rows: Iterable[Sequence[Any]], *, on_conflict: str = "", afterwards: str = ""
+    ) -> None:
+        """Insert many rows as one transaction.
+
+        :param on_conflict: such as ``OR IGNORE``; ``afterwards``: a clause behind the values.
+        """
         rows = list(rows)
         if not rows:
             return
         marks = ", ".join("?" * len(rows[0]))
-        self.many(f"INSERT {on_conflict} INTO {table_and_columns} VALUES ({marks})", rows)
+        self.many(f"INSERT {on_conflict} INTO {table_and_columns} VALUES ({marks}) {afterwards}", rows)
 
     # --- planned writes ---
 
@@ -118,7 +220,7 @@ class Store:
             if not page:
                 return
             last = page[-1][0]
-            yield from map(_op, page)
+            yield from map(Op._make, page)
 
     def op_at(self, kind: str, offset: int) -> Op | None:
         """The planned write of a kind at a position in order."""
@@ -126,7 +228,7 @@ class Store:
             f"SELECT {_OP_COLUMNS} FROM ops WHERE kind = ? AND state = 'planned' ORDER BY n LIMIT 1 OFFSET ?",
             (kind, offset),
         ).fetchone()
-        return _op(found) if found else None
+        return Op._make(found) if found else None
 
     def last_op(self, key: str, kinds: Sequence[str], record_id: str | None = None) -> Op | None:
         """The newest write of these kinds for a key (and a contact) that was carried out or tried."""
@@ -137,7 +239,7 @@ class Store:
             "ORDER BY n DESC LIMIT 1",
             (key, *kinds, *(() if record_id is None else (record_id,))),
         ).fetchone()
-        return _op(found) if found else None
+        return Op._make(found) if found else None
 
     def mark(self, ops: Iterable[Op], state: str, code: str | None = None) -> None:
         """Record what became of writes."""

@@ -15,7 +15,7 @@ def test_a_round_number_must_show_the_probes_before_bulk(world: World, cap: int,
     there = range(1000, 1006 + cap)
     world.make(people(*there))
     world.sandbox.fail("capped_read", limit=cap)
-    ended = world.ends(people(*there, *range(300)), mode=mode)
+    ended = world.ends(people(*range(300), *there), mode=mode)
     assert isinstance(ended.error, AfilnetLyingReadError), ended
     assert not ended.error.retryable
     assert "nothing was sent in bulk" in ended.message

@@ -23,7 +23,7 @@ from airflow_provider_afilnet.refresh.options import BareNumbers
 # Enough for every number there is, and short of the lengths that the full parser refuses as such.
 _SHORTEST, _LONGEST = 6, 17
 # Each of these is punctuation to the parser too, wherever it stands.
-_SEPARATORS = str.maketrans("", "", " -.()/[]")
+_SEPARATORS = str.maketrans("", "", " -.()/[]\u00a0\u2010\u2011\u2012\u2013\u2014\u2015")
 _TYPES = (
     "mobile",
     "fixed_line",
@@ -112,22 +112,24 @@ class _Region:
         self.trunk: _Test | None = re.compile(trunk).match if trunk else None
         leading = metadata.leading_digits
         self.leading: _Test | None = None if leading is None else re.compile(leading).match
-        self._tests: dict[int, tuple[_Test, ...]] = {}
+        self._tests: dict[int, list[_Test]] = {}
 
     def has(self, national: str) -> bool:
         """Whether this is a number of the region, of any type."""
         length = len(national)
         tests = self._tests.get(length)
         if tests is None:
-            tests = self._tests[length] = tuple(self._tests_of(length))
+            tests = self._tests[length] = self._tests_of(length)
         for test in tests:
             if test(national):
                 return self.general(national) is not None
         return False
 
-    def _tests_of(self, length: int) -> Iterator[_Test]:
+    def _tests_of(self, length: int) -> list[_Test]:
+        """The patterns of the types of numbers that have this length, mobiles first, which most keys are."""
+        tests: list[_Test] = []
         if length not in self.possible:
-            return
+            return tests
         for kind in _TYPES:
             described = getattr(self._metadata, kind)
             if described is None or not described.national_number_pattern:
@@ -135,15 +137,18 @@ class _Region:
             if kind == "mobile" and self._metadata.same_mobile_and_fixed_line_pattern:
                 continue
             if not described.possible_length or length in described.possible_length:
-                yield re.compile(described.national_number_pattern).fullmatch
+                tests.append(re.compile(described.national_number_pattern).fullmatch)
+        return tests
 
     def without_trunk(self, national: str) -> str | None:
         """The digits without the prefix of domestic calls; ``None`` where the prefix calls for more than dropping."""
         found = self.trunk(national) if self.trunk is not None else None
         if found is None:
             return national
-        if any(group is not None for group in found.groups()):
+        if found.lastindex is not None:
             return None
+        if not found.end():
+            return national
         rest = national[found.end() :]
         return national if self.general(national) and not self.general(rest) else rest
 

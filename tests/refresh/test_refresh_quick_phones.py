@@ -222,6 +222,30 @@ def test_a_hundred_thousand_mistakes() -> None:
     assert counts["full"] < counts["quick"]
 
 
+def test_numbers_that_begin_like_the_prefix_of_domestic_calls() -> None:
+    """The prefix stays where the digits are a number with it and none without; few numbers, so they are sought.
+
+    Dropped all the same, it would leave a number to the full parser that needs none.
+    """
+    rng = random.Random(SEED)
+    counts: Counter[str] = Counter()
+    for example in EXAMPLES:
+        if example.region is None:
+            continue
+        prefix = phonenumbers.PhoneMetadata.metadata_for_region(example.region).national_prefix
+        if prefix and example.significant.startswith(prefix):
+            code = example.digits[: -len(example.significant)]
+            for _ in range(150):
+                kept = rng.randrange(len(prefix), 5)
+                length = len(example.significant) + rng.choice((0, 0, 0, -2, -1, 1, 2))
+                digits = (example.significant[:kept] + "".join(rng.choices("0123456789", k=length)))[:length]
+                counts[way(None, code + digits)] += 1
+                counts[way(example.region, digits)] += 1
+    print(f"seed {SEED}: {dict(counts)}")
+    assert counts["quick"] > 500
+    assert counts["quick"] > 50 * counts["full"]
+
+
 # --- a quick reading that is wrong ------------------------------------------------------------------------------------
 
 

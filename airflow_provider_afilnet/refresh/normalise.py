@@ -116,8 +116,11 @@ class KeyReader:
 
 
 def _key_text(raw: object) -> str:
+    # Plain text and plain numbers, as nearly all keys are, need no more looks than these.
     if type(raw) is str and raw and not raw.isspace():
         return raw
+    if type(raw) is int and raw >= 0:
+        return _plain(raw)
     if raw is None:
         raise RejectError("is null")
     if isinstance(raw, bool) or not isinstance(raw, (str, int, float, Decimal)):

@@ -26,7 +26,7 @@ from airflow_provider_afilnet.refresh.normalise import AmbiguousKeyError, Key, K
 from airflow_provider_afilnet.refresh.numbering import full_reading
 
 LONG = bool(os.environ.get("AFILNET_LONG"))
-SEED = int(os.environ.get("AFILNET_SEED", "20261122"))
+SEED = 20261122
 MUTATED = 100_000
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)

@@ -12,10 +12,13 @@ import re
 import uuid
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_afilnet.refresh.errors import AfilnetOptionError
 from airflow_provider_afilnet.refresh.options import BareNumbers
+
+if TYPE_CHECKING:
+    from airflow_provider_afilnet.refresh.numbering import QuickReader
 
 
 class RejectError(ValueError):
@@ -38,7 +41,7 @@ class Key(NamedTuple):
 # Left behind by spreadsheets and messengers; they never belong to a number.
 _INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF))
 _PHONE = re.compile(r"[+\uff0b]?[\d\s()\[\]./~\u2010-\u2015\u2212\u30fc\uff0d-]+")
-_ASCII_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_ASCII_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 
 
 class KeyReader:
@@ -54,19 +57,22 @@ class KeyReader:
         self.kind = kind
         self._region = default_region
         self._bare = bare_numbers
+        self._quick: QuickReader | None = None
         if kind == "mobile":
             import phonenumbers
+
+            from airflow_provider_afilnet.refresh.numbering import QuickReader
 
             if default_region is not None and default_region not in phonenumbers.SUPPORTED_REGIONS:
                 raise AfilnetOptionError(
                     f"Refresh option 'default_region' must be a two-letter country code with phone numbers, such as "
                     f"'ES', not {default_region!r}."
                 )
+            self._quick = QuickReader(default_region, bare_numbers)
 
     def match_form(self, raw: str) -> str:
         """The form in which a stored key equals a wanted one exactly, before any reading of it."""
-        raw = raw.strip()
-        return raw if self.kind == "mobile" else raw.lower()
+        return raw.strip().lower() if self._quick is None else raw.strip()
 
     def read(self, raw: object) -> Key:
         """Normalise a key.
@@ -75,20 +81,26 @@ class KeyReader:
         :raises RejectError: with the reason.
         """
         text = _key_text(raw)
-        return self._phone(text) if self.kind == "mobile" else _email(text)
+        if self._quick is None:
+            return _email(text)
+        # Nearly every phone is certain at once; the others, refusals included, are read in full.
+        number = self._quick.read(text)
+        return self._phone(text) if number is None else Key(number, number)
 
     def _phone(self, text: str) -> Key:
+        from airflow_provider_afilnet.refresh.numbering import full_reading
+
         text = text.translate(_INVISIBLE).strip()
         if not _PHONE.fullmatch(text):
             raise RejectError("is not a phone number")
         digits = "".join(str(int(ch)) for ch in text if ch.isdecimal())
         if text[0] in "+\uff0b":
             # Through the parser as typed: it knows the "(0)" of "+44 (0)20 …".
-            number = _valid(text, None)
+            number = full_reading(text, None)
         else:
-            national = _valid(text, self._region) if self._region else None
+            national = full_reading(text, self._region) if self._region else None
             explicit = digits.startswith("00")
-            number = _valid("+" + (digits[2:] if explicit else digits), None)
+            number = full_reading("+" + (digits[2:] if explicit else digits), None)
             if national is not None and number is not None and national != number and not explicit:
                 if self._bare == "fail":
                     raise AmbiguousKeyError(
@@ -104,6 +116,11 @@ class KeyReader:
 
 
 def _key_text(raw: object) -> str:
+    # Plain text and plain numbers, as nearly all keys are, need no more looks than these.
+    if type(raw) is str and raw and not raw.isspace():
+        return raw
+    if type(raw) is int and raw >= 0:
+        return _plain(raw)
     if raw is None:
         raise RejectError("is null")
     if isinstance(raw, bool) or not isinstance(raw, (str, int, float, Decimal)):
@@ -121,22 +138,10 @@ def _key_text(raw: object) -> str:
     return text
 
 
-def _valid(text: str, region: str | None) -> str | None:
-    import phonenumbers
-
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if number.extension or not phonenumbers.is_valid_number(number):
-        return None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:])
-
-
 def _email(text: str) -> Key:
     text = text.strip()
     local, _, domain = text.rpartition("@")
-    if _ASCII_LOCAL.fullmatch(local) and len(local) <= 64:
+    if len(local) <= 64 and _ASCII_LOCAL(local):
         ascii_domain = _email_domain(domain)
         if ascii_domain is not None and len(local) + len(ascii_domain) < 254 and len(text) <= 254:
             sent = f"{local}@{ascii_domain}"
@@ -177,6 +182,9 @@ def value_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
+        # What is printable holds none, and asking so costs a tenth of the search.
+        if type(value) is str and value.isprintable():
+            return value
         if _CONTROL.search(value):
             raise RejectError("holds a control character other than tab and newline")
         return _plain(value)

@@ -160,9 +160,9 @@ def sensors(home: dict[str, str], folder: Path) -> Iterator[str]:
     yield ""
     yield (
         "`AfilnetGroupExistsTrigger` in the process that Airflow's triggerer starts, over HTTPS, every "
-        f"{INTERVAL:g} s; a watch in the same loop beats every 10 ms. Best of {TRIGGERER_RUNS} runs by the longest wait. "
-        "Late: from the moment a look was due to its arrival at the sandbox. Busy: CPU time of the loop's thread between "
-        "two beats. A full collection of garbage is Python's, over all of Airflow's objects."
+        f"{INTERVAL:g} s; a watch in the same loop beats every 10 ms. Best of {TRIGGERER_RUNS} runs by the longest "
+        "wait. Late: from the moment a look was due to its arrival at the sandbox. Busy: CPU time of the loop's thread "
+        "between two beats. A full collection of garbage is Python's, over all of Airflow's objects."
     )
     yield ""
     yield (

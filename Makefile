@@ -51,5 +51,9 @@ types: $(VENV)/.installed
 
 check: lint types test
 
+.PHONY: bench-airflow
+bench-airflow: $(VENV)/.installed
+	$(BIN)/python benchmarks/airflow_costs.py
+
 clean:
 	rm -rf $(VENV) build

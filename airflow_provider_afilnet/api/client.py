@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import importlib
 import logging
 import ssl
 import sys
@@ -316,7 +317,11 @@ def _in_handshake(error: BaseException) -> bool:
 
 
 class AsyncAfilnetClient:
-    """Many calls at once over one aiohttp session of a running event loop. Use it as an async context manager."""
+    """Many calls at once over one aiohttp session of a running event loop. Use it as an async context manager.
+
+    The loop may be a triggerer's, whose other work must not wait: what takes longer than a moment and waits for no
+    answer (imports, certificates, a WSDL) is done in a thread.
+    """
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
@@ -325,8 +330,10 @@ class AsyncAfilnetClient:
         self._tokens = TokenCache()
         self._preparing: asyncio.Task[Any] | None = None
         self._context: ssl.SSLContext | None = None
+        self._certificates = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(importlib.import_module, "aiohttp")
         import aiohttp
 
         _warn_of_get(self.settings)
@@ -427,7 +434,7 @@ class AsyncAfilnetClient:
                 headers=wire.headers,
                 allow_redirects=False,
                 proxy=proxy_for(wire.url),
-                ssl=self._tls(wire.url),
+                ssl=await self._tls(wire.url),
             ) as response:
                 yield response
         except AfilnetError:
@@ -443,12 +450,14 @@ class AsyncAfilnetClient:
         except (aiohttp.ClientError, OSError):
             raise lost(method, "the connection was closed") from None
 
-    def _tls(self, url: str) -> ssl.SSLContext | bool:
+    async def _tls(self, url: str) -> ssl.SSLContext | bool:
         """What aiohttp shall check a certificate against."""
         if not url.startswith("https"):
             return True
         if self._context is None:
-            self._context = ssl_context(self.settings)
+            async with self._certificates:
+                if self._context is None:
+                    self._context = await asyncio.to_thread(ssl_context, self.settings)
         return self._context
 
     async def _prepare(self, method: Method, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -472,6 +481,7 @@ class AsyncAfilnetClient:
             return response.status, response.headers, await response.read()
 
     async def _read_wsdl(self) -> SoapBinding:
+        await asyncio.to_thread(importlib.import_module, "airflow_provider_afilnet.api.soap")
         from airflow_provider_afilnet.api.soap import DocumentMissingError, SoapBinding, read_document, wsdl_request
 
         documents: dict[str, bytes] = {}
@@ -479,7 +489,7 @@ class AsyncAfilnetClient:
         while True:
             documents[url] = read_document(_WSDL, *await self._fetched(wsdl_request(url), _WSDL))
             try:
-                return SoapBinding.read(self.settings, _WSDL, documents)
+                return await asyncio.to_thread(SoapBinding.read, self.settings, _WSDL, documents)
             except DocumentMissingError as missing:
                 url = missing.url
 
@@ -489,7 +499,9 @@ class AsyncAfilnetClient:
     async def _new_token(self) -> str:
         while True:
             asked_at = time.monotonic()
-            wire = token_request(self.settings, _TOKEN, client_in_body=self._tokens.client_in_body)
+            wire = await asyncio.to_thread(
+                token_request, self.settings, _TOKEN, client_in_body=self._tokens.client_in_body
+            )
             answer = await self._fetched(wire, _TOKEN)
             if not self._tokens.try_in_body(self.settings, *answer):
                 return self._tokens.keep(*read_token(self.settings, _TOKEN, *answer), asked_at)

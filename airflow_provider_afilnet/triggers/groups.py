@@ -7,14 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_afilnet.api.client import AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import AfilnetError
-from airflow_provider_afilnet.api.settings import ClientSettings
-from airflow_provider_afilnet.hooks.afilnet import names_no_group, settings_of
+from airflow_provider_afilnet.hooks.afilnet import names_no_group
 from airflow_provider_afilnet.triggers.polling import Done, Fail, Polling, Wait
+from airflow_provider_afilnet.triggers.sharing import SharedClient, connection_settings, shared_client
 
 
 class AfilnetGroupExistsTrigger(BaseTrigger):
@@ -91,8 +89,8 @@ class AfilnetGroupExistsTrigger(BaseTrigger):
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait,
         )
-        settings = await self._settings()
-        async with AsyncAfilnetClient(settings) as client:
+        settings = await connection_settings(self.afilnet_conn_id)
+        async with shared_client(settings) as client:
             wait = self.next_look - time.time()
             while True:
                 if wait > 0:
@@ -105,14 +103,7 @@ class AfilnetGroupExistsTrigger(BaseTrigger):
                     case Wait(seconds):
                         wait = seconds
 
-    async def _settings(self) -> ClientSettings:
-        connection = await get_async_connection(self.afilnet_conn_id)
-        settings = settings_of(connection)
-        # Only for its side effect: it masks the secrets inside the extra, without blocking the triggerer.
-        await get_async_extra_dejson(connection)
-        return settings
-
-    async def _look(self, client: AsyncAfilnetClient) -> bool | AfilnetError:
+    async def _look(self, client: SharedClient) -> bool | AfilnetError:
         try:
             await client.call("getgroupcolumns", idgroup=self.group_id)
         except AfilnetError as error:

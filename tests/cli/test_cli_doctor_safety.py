@@ -137,6 +137,44 @@ def test_a_stop_leaves_nothing_or_says_what(box: Sandbox, tmp_path: Path, moment
     assert bool(report["left_behind"]) == (len(box.groups()) > 1)
 
 
+@pytest.mark.parametrize("lines", [13, 15, 24])
+def test_a_reader_that_goes_away_leaves_nothing(box: Sandbox, tmp_path: Path, lines: int) -> None:
+    """As with ``afilnet doctor … | head``: nobody reads any more, and the groups have to go all the same."""
+    box.fail("latency", seconds=0.02)
+    process = start(
+        "doctor", "--create", "--yes", "--report", tmp_path, "--longest-list", "20", env=environment_for(box)
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for _ in range(lines):
+        assert process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=60), err) == (0, "")
+    assert box.count("creategroup") == 2
+    assert box.groups() == []
+    assert json.loads((tmp_path / "afilnet-doctor.json").read_text())["left_behind"] == []
+
+
+def test_a_hang_up_that_was_switched_off_stops_nothing(box: Sandbox, tmp_path: Path) -> None:
+    """As with ``nohup afilnet doctor …``."""
+    box.fail("latency", methods="addcontact", count=1, seconds=0.4)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(
+            "doctor", "--create", "--yes", "--report", tmp_path, "--longest-list", "20", env=environment_for(box)
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    until(lambda: box.count("addcontact") >= 1)
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, ""), out
+    assert "it was stopped" not in out
+    assert box.groups() == []
+
+
 def until_quiet(box: Sandbox) -> None:
     before = -1
     while before != len(box.calls):

@@ -6,11 +6,14 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
+
+if TYPE_CHECKING:
+    from airflow_provider_afilnet.cli.doctor.console import Console
 
 _REPORT: Final = "afilnet-doctor"
 _MOST_LISTED: Final = 10_000
@@ -114,13 +117,15 @@ def doctor(
         _ask_leave(yes)
         # A terminal that closes and a container that is stopped end the visit as Ctrl-C does: with the clean-up.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
+            # What nohup has switched off stays off.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupt)
         try:
             left = examine(visit, group_id, create)
         except NotEmptyError as error:
             raise click.UsageError(str(error)) from None
         report = report_of(visit, left)
-        _show(report)
+        _show(report, console)
         try:
             paths = write_report(folder, report)
         except OSError as error:
@@ -173,15 +178,15 @@ def _ask_leave(yes: bool) -> None:
         sys.exit(2)
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: dict[str, Any], console: Console) -> None:
     unknown = [finding for finding in report["findings"] if finding["confidence"] == "unknown"]
     if unknown:
-        click.echo("\nStill unknown:")
+        console.note("\nStill unknown:")
         for finding in unknown:
-            click.echo(f"  {finding['text']} {finding['answer']}")
+            console.note(f"  {finding['text']} {finding['answer']}")
     times = ", ".join(f"{name} {median}" for name, median in report["median_ms"].items())
-    click.echo(f"\n{report['calls']} calls; median in ms: {times}.")
-    click.echo("\nFor the connection's extras:")
-    click.echo(json.dumps({"api_facts": report["api_facts"]}))
+    console.note(f"\n{report['calls']} calls; median in ms: {times}.")
+    console.note("\nFor the connection's extras:")
+    console.note(json.dumps({"api_facts": report["api_facts"]}))
     for name, option in report["recommended"].items():
-        click.echo(f"Refresh option {name}: {option['value']} ({option['why']}).")
+        console.note(f"Refresh option {name}: {option['value']} ({option['why']}).")

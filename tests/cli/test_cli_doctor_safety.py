@@ -77,6 +77,23 @@ def test_a_group_with_people_is_refused(box: Sandbox, tmp_path: Path) -> None:
     assert box.contacts(group) == before
 
 
+def test_a_large_group_given_by_mistake_is_not_read_whole(box: Sandbox, tmp_path: Path) -> None:
+    one = box.create_group("one", "mobile", ["mobile", "name"], FOREIGN[:1])
+    many = box.create_group("many", "mobile", ["mobile", "name"])
+    box.add_contacts(many, [{"mobile": str(34600000000 + number), "name": "Ana"} for number in range(200_000)])
+
+    def most_memory(group: str) -> int:
+        process = start("doctor", "--group", group, "--yes", "--report", tmp_path, env=environment_for(box))
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out, err = process.communicate()
+        assert (process.returncode, f"Group {group} is not empty" in err) == (2, True), out + err
+        return used.ru_maxrss
+
+    # Read whole it would be more than twice as much.
+    assert most_memory(many) < most_memory(one) * 1.3
+
+
 def test_people_that_a_null_read_hides(box: Sandbox, tmp_path: Path) -> None:
     """The first read proves nothing; the group shows its people once the first contact is in, and that goes again."""
     group = box.create_group("people", "mobile", ["mobile", "doctorone", "doctortwo"], FOREIGN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
+from airflow_provider_afilnet.cli.signals import end_as_ctrl_c
 
 if TYPE_CHECKING:
     from airflow_provider_afilnet.cli.doctor.console import Console
@@ -115,11 +115,7 @@ def doctor(
             sys.exit(int(console.has_failures))
         console.note(_plan(visit, group_id, create))
         _ask_leave(yes)
-        # A terminal that closes and a container that is stopped end the visit as Ctrl-C does: with the clean-up.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            # What nohup has switched off stays off.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _interrupt)
+        end_as_ctrl_c()
         try:
             left = examine(visit, group_id, create)
         except NotEmptyError as error:
@@ -135,10 +131,6 @@ def doctor(
             ) from None
         console.note(f"\nReport: {', '.join(map(str, paths))}")
         sys.exit(int(console.has_failures or bool(left)))
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _plan(visit: Any, group_id: str | None, create: bool) -> str:

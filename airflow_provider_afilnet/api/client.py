@@ -27,7 +27,7 @@ from airflow_provider_afilnet.api.answers import ContactRecord, lost, not_sent, 
 from airflow_provider_afilnet.api.calls import Call, build_call
 from airflow_provider_afilnet.api.errors import AfilnetConfigurationError, AfilnetError
 from airflow_provider_afilnet.api.methods import Method
-from airflow_provider_afilnet.api.network import certificate_file, keep_urls_out_of_logs, proxy_for, ssl_context
+from airflow_provider_afilnet.api.network import certificate_file, keep_url_out_of_logs, proxy_for, ssl_context
 from airflow_provider_afilnet.api.oauth import TokenCache, read_token, token_request
 from airflow_provider_afilnet.api.settings import ClientSettings
 from airflow_provider_afilnet.api.styles import WireRequest, put_on_wire
@@ -119,7 +119,6 @@ class AfilnetClient:
             from requests.adapters import HTTPAdapter
 
             _warn_of_get(self.settings)
-            keep_urls_out_of_logs()
             session = requests.Session()
             session.trust_env = False
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -206,7 +205,7 @@ class AfilnetClient:
                 timeout=(timeout, timeout),
                 allow_redirects=False,
                 stream=True,
-                auth=_keep_headers,
+                auth=_as_written,
                 proxies={"http": proxy, "https": proxy},
                 verify=verify,
             ) as response:
@@ -277,8 +276,9 @@ class AfilnetClient:
         self.close()
 
 
-def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An ``auth`` that does nothing, so that requests never replaces our own Authorization header."""
+def _as_written(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An ``auth`` that changes nothing, so that requests never replaces our own Authorization header."""
+    keep_url_out_of_logs(request.path_url)
     return request
 
 

@@ -68,15 +68,32 @@ def ssl_context(settings: ClientSettings) -> ssl.SSLContext:
 
 
 class _NoSecretsInUrls(logging.Filter):
-    """urllib3 logs every URL at DEBUG; the GET styles carry contacts in it, and one of them the password."""
+    """urllib3 logs every URL at DEBUG, and zeep those of a WSDL.
+
+    The GET styles carry contacts in it, and one of them the password; the query of any other may hold a key.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "?class=" not in record.getMessage()
+        text = record.getMessage()
+        return "?class=" not in text and not any(target in text for target in self.targets)
 
 
 _FILTER = _NoSecretsInUrls()
+_LOGGERS = ("urllib3.connectionpool", "zeep.wsdl.wsdl", "zeep.xsd.schema")
 
 
-def keep_urls_out_of_logs() -> None:
-    """Drop urllib3's debug lines that hold the URL of a GET call; calling it again changes nothing."""
-    logging.getLogger("urllib3.connectionpool").addFilter(_FILTER)
+def keep_url_out_of_logs(url: str) -> None:
+    """Drop the libraries' debug lines that hold this URL's query, or the URL of a GET call.
+
+    :param url: the URL, or its part from the path on, as it is sent.
+    """
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_FILTER)
+    parts = urlsplit(url)
+    # Those of GET calls are all different, and known by how they begin.
+    if parts.query and not parts.query.startswith("class="):
+        _FILTER.targets.add(f"{parts.path}?{parts.query}")

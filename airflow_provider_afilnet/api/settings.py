@@ -239,6 +239,8 @@ def _read_choice(value: object, choices: tuple[str, ...], what: str) -> str:
 
 
 def _read_text(value: object, what: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # what Airflow makes of digits in the query of a connection's URI
     # Its value may be a secret, so no message shows it.
     if not isinstance(value, str) or not value.strip():
         raise AfilnetConfigurationError(f"{what} must be text.")

@@ -33,6 +33,7 @@ from airflow_provider_afilnet.api.errors import (
     AfilnetServerError,
 )
 from airflow_provider_afilnet.api.methods import METHODS, Method
+from airflow_provider_afilnet.api.network import keep_url_out_of_logs
 from airflow_provider_afilnet.api.settings import ClientSettings, check_address, is_xml_text
 from airflow_provider_afilnet.api.styles import USER_AGENT, WireRequest
 
@@ -58,6 +59,7 @@ class _Documents:
 
     def load(self, url: str) -> bytes:
         if url in self._documents:
+            keep_url_out_of_logs(url)
             return self._documents[url]
         try:
             check_address(url, "A document that the WSDL names", allow_insecure_http=self._settings.allow_insecure_http)

@@ -44,6 +44,8 @@ def whole_output(output: str) -> Iterator[IO[bytes]]:
 
     A new file can be read by its owner only, since it holds people; one that is replaced keeps its mode.
     """
+    if output == "-" and sys.stdout is None:
+        raise click.UsageError("Standard output is closed; name a file with --output.")
     target = os.path.realpath(output)
     try:
         # What is no plain file, such as a pipe or a device, cannot be replaced and gets a copy.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
 from airflow_provider_afilnet.cli.refresh_flags import in_flags, refresh_flags, refresh_options
+from airflow_provider_afilnet.cli.signals import end_as_ctrl_c
 from airflow_provider_afilnet.refresh.errors import AfilnetOptionError, AfilnetRefreshError, AfilnetSourceError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def export_contacts(group: str, connection: str | None, kind: str | None, output
     group_id = record_id(group, "GROUP")
     settings, _ = find_settings(connection)
     formulas = Formulas(defused=spreadsheet)
+    # Or half a file of people would stay behind.
+    end_as_ctrl_c()
     with AfilnetClient(settings) as client, whole_output(output) as file:
         contacts = (contact.as_dict() for contact in client.contacts(group_id))
         if kind == "csv":
@@ -153,7 +156,8 @@ def _stop_on_signals(refresh: Refresh) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
         refresh.stop()
-        sys.stderr.write("\nStopping …\n")
+        with suppress(OSError):
+            click.echo("\nStopping …", err=True)
 
     for number in numbers:
         signal.signal(number, stop)

@@ -15,12 +15,13 @@ from airflow_provider_afilnet.cli.airflow_connection import read_connection, rea
 
 _DEFAULT = "afilnet_default"
 _OWN = ("AFILNET_USER", "AFILNET_PASSWORD")
+_ALL_OWN = (*_OWN, "AFILNET_HOST", "AFILNET_EXTRA")
 
 connection_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
     "--connection",
     metavar="NAME",
     help="Airflow connection to use, from the environment variable AIRFLOW_CONN_<NAME>, as JSON or URI.  "
-    f"[default: {_DEFAULT}, if it is there; else AFILNET_USER, AFILNET_PASSWORD, AFILNET_HOST and AFILNET_EXTRA; "
+    f"[default: {_DEFAULT}, if it is there, or AFILNET_USER, AFILNET_PASSWORD, AFILNET_HOST and AFILNET_EXTRA; "
     "else a prompt]",
 )
 """The option that all commands with an account have."""
@@ -30,10 +31,17 @@ def find_settings(connection: str | None, environment: Mapping[str, str] = os.en
     """The settings of the account, and in a few words where they came from.
 
     :param connection: what the user named; ``None`` looks for the default.
-    :raises AfilnetConfigurationError: if there are none, or they cannot be used.
+    :raises AfilnetConfigurationError: if there are none, if the default connection and variables of our own are both
+        there, so that either account may be meant, or if they cannot be used.
     """
     variable = f"AIRFLOW_CONN_{(connection or _DEFAULT).upper()}"
     if environment.get(variable, "").strip():
+        own = next((name for name in _ALL_OWN if environment.get(name)), None)
+        if connection is None and own:
+            raise AfilnetConfigurationError(
+                f"Both {variable} and {own} are in the environment, and they may be different accounts: name the "
+                f"connection with --connection {_DEFAULT}, or unset {variable}."
+            )
         name = f"Connection {(connection or _DEFAULT)!r}"
         fields = read_connection(environment[variable], name)
         return read_settings(**fields._asdict(), name=name), variable

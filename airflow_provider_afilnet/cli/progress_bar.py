@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+
+import click
 
 if TYPE_CHECKING:
     from airflow_provider_afilnet.refresh.progress import Progress
@@ -20,7 +23,7 @@ class ProgressBar(logging.Handler):
     """Shows counts, and what the refresh logs besides, on standard error. Use it as a context manager."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         # Where there is no bar, the refresh's own lines every ten seconds tell how far it is.
         super().__init__(logging.WARNING if self._terminal else logging.INFO)
         self._drawn_at = 0.0
@@ -63,5 +66,6 @@ class ProgressBar(logging.Handler):
             self._drawn = False
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        # That nobody reads along is no reason to stop in the middle of the writing.
+        with suppress(OSError):
+            click.echo(text, err=True, nl=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import signal
 import sqlite3
 import sys
@@ -99,8 +101,20 @@ def _announcement(sandbox: Sandbox) -> str:
     own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(sandbox.host)  # noqa: S104 - it is compared with, not bound
     url = f"http://{own}:{sandbox.port}" if own else sandbox.url
     connection = {"conn_type": "afilnet", "host": url, "login": sandbox.user, "password": "<the password>"}
-    variable = f"AIRFLOW_CONN_AFILNET_DEFAULT='{json.dumps(connection)}'"
+    variable = f"AIRFLOW_CONN_AFILNET_DEFAULT={shlex.quote(json.dumps(connection))}"
     return f"Afilnet sandbox on {url} - connection for Airflow: {variable}\n"
+
+
+def _say(text: str) -> None:
+    """Write to standard output. Where it is closed, or nobody reads it, the sandbox serves all the same."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        # What is left in the buffer would be an error again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m airflow_provider_afilnet.sandbox") -> int:
@@ -138,8 +152,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m airfl
         sys.stderr.write(f"{error}\n")
         return 2
     try:
-        sys.stdout.write(_announcement(sandbox))
-        sys.stdout.flush()
+        _say(_announcement(sandbox))
         ended.wait()
     finally:
         sandbox.stop()

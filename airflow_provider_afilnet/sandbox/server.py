@@ -68,6 +68,9 @@ class Sandbox:
         dialect: Dialect | None = None,
         path: str | None = None,
     ) -> None:
+        if not host.strip():
+            # To the operating system it would mean every address of this machine.
+            raise ValueError("host must not be blank; 127.0.0.1 is this machine only")
         self.user = user
         self.password = password
         self.host = host

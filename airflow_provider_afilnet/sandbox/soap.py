@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
@@ -182,9 +183,9 @@ def _in_envelope(operation: str, answer: Response, *, fields: bool) -> Response:
         return answer
     before = f"{_OPEN}<t:{operation}Response><t:return>"
     after = f"</t:return></t:{operation}Response>{_CLOSE}"
-    if isinstance(answer, Streamed) and not fields:
-        return Streamed(_escaped(before, answer.parts, after), _XML)
-    whole = "".join(answer.parts) if isinstance(answer, Streamed) else bytes(answer.body).decode()
+    if isinstance(answer, Streamed):
+        return Streamed((_as_fields if fields else _escaped)(before, answer.parts, after), _XML)
+    whole = bytes(answer.body).decode()
     try:
         envelope = json.loads(whole)
     except ValueError:
@@ -199,6 +200,57 @@ def _escaped(before: str, parts: Iterable[str], after: str) -> Iterator[str]:
     for part in parts:
         yield escape(part)
     yield after
+
+
+def _as_fields(before: str, parts: Iterable[str], after: str) -> Iterator[str]:
+    """What :func:`_fields` makes of the whole, made while its parts come."""
+    import ijson
+
+    events = ijson.sendable_list()
+    parser, open_values = ijson.basic_parse_coro(events), list[_Open]()
+    yield before
+    for part in parts:
+        parser.send(part.encode())
+        yield "".join(_tags(events, open_values))
+        del events[:]
+    yield after
+
+
+@dataclass(slots=True)
+class _Open:
+    """A JSON object or array whose end has not come; ``close`` is what will end it. The envelope has no tag."""
+
+    kind: str
+    close: str
+    key: str = ""
+
+
+def _tags(events: Iterable[tuple[str, Any]], open_values: list[_Open]) -> Iterator[str]:
+    for event, value in events:
+        if event == "map_key":
+            open_values[-1].key = value
+            continue
+        if event in ("end_map", "end_array"):
+            yield open_values.pop().close
+            continue
+        if not open_values:
+            open_values.append(_Open("envelope", ""))
+            continue
+        inside = open_values[-1]
+        head, tag, end = {
+            "envelope": ("", f"t:{inside.key}", ""),
+            "map": (f"<item>{_tagged('key', inside.key)}", "value", "</item>"),
+            "array": ("", "item", ""),
+        }[inside.kind]
+        if event in ("start_map", "start_array"):
+            kind = event.removeprefix("start_")
+            yield f'{head}<{tag} xsi:type="{_LISTED[kind]}">'
+            open_values.append(_Open(kind, f"</{tag}>{end}"))
+        else:
+            yield f"{head}{_tagged(tag, value)}{end}"
+
+
+_LISTED: Final = {"map": "m:Map", "array": "a:Array"}
 
 
 def _fields(envelope: Mapping[str, Any]) -> str:

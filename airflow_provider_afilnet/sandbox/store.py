@@ -11,6 +11,7 @@ group leaves its contacts behind, a deleted column its values, which are hidden 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -27,6 +28,8 @@ _ALIVE = 2**62
 _MICROSECONDS = 1_000_000
 _PAGE = 1_000
 _ROWS_UNDER_ONE_LOCK = 5_000
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_ -]+")
+_MOST_REMOVED = 50
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
@@ -234,15 +237,16 @@ class Store:
         moment = self.now() if moment is None else moment
         with self._lock:
             resets, deletions = self._resets, self._deletions(group_id, moment)
+        data, removed, deletions = _without(deletions)
         last = after
         while True:
             with self._lock:
                 if resets != self._resets:
                     raise ForgottenError
                 rows = self._db.execute(
-                    "SELECT id, key, data, born FROM contact WHERE idgroup = ? AND id > ? AND born <= ? AND died > ?"
+                    f"SELECT id, key, {data}, born FROM contact WHERE idgroup = ? AND id > ? AND born <= ? AND died > ?"  # noqa: S608 - own text
                     " ORDER BY id LIMIT ?",
-                    (group_id, last, moment, moment, _PAGE),
+                    (*removed, group_id, last, moment, moment, _PAGE),
                 ).fetchall()
             if rows:
                 yield [_contact(row, deletions) for row in rows] if deletions else [Contact(*row[:3]) for row in rows]
@@ -337,6 +341,21 @@ class Store:
             "INSERT INTO group_size VALUES (?, ?) ON CONFLICT DO UPDATE SET size = size + excluded.size",
             (group.id, rows),
         )
+
+
+def _without(deletions: list[tuple[str, int]]) -> tuple[str, list[str | int], list[tuple[str, int]]]:
+    """How SQLite shows a contact's data without deleted columns, which takes a fraction of the time that parsing takes.
+
+    :return: the expression, its arguments, and the deletions that are left for :func:`_contact`: of names that a path
+        of SQLite's could mean otherwise, and of those beyond what a function takes.
+    """
+    plain = [deletion for deletion in deletions if _PLAIN_NAME.fullmatch(deletion[0])][:_MOST_REMOVED]
+    if not plain:
+        return "data", [], deletions
+    # $[0] is nothing in an object.
+    shown = f"json_remove(data{', iif(born < ?, ?, ?)' * len(plain)})"
+    arguments = [part for field, moment in plain for part in (moment, f'$."{field}"', "$[0]")]
+    return shown, arguments, [deletion for deletion in deletions if deletion not in plain]
 
 
 def _contact(row: tuple[int, str, str, int], deletions: Sequence[tuple[str, int]]) -> Contact:

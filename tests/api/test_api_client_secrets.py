@@ -17,7 +17,8 @@ from api_styles import CLIENT_ID, CLIENT_SECRET, TOKEN, make_settings
 from airflow_provider_afilnet.api.client import AfilnetClient, AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.api.settings import STYLES, ClientSettings
-from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.sandbox import Dialect, Sandbox
+from airflow_provider_afilnet.sandbox.soap import wsdl
 
 USER, PASSWORD, PHONE, EMAIL = "ana.garcia@example.com", "Zq7&s3cr3t=pw+x", "34699887766", "eva.lopez@example.org"
 CONTACT = f"mobile:{PHONE},email:{EMAIL}"
@@ -201,3 +202,27 @@ def test_a_token_request_leaves_nothing_behind(
         assert not any(leaks(text) for text in texts_of(outcome))
     for record in everything_logged:
         assert not leaks(f"{record.name} {record.getMessage()} {record.args}")
+
+
+def test_keys_in_addresses_are_not_logged(
+    asker: Any, sandbox: Sandbox, raw_server: Any, http: Any, everything_logged: list[logging.LogRecord]
+) -> None:
+    """Of the WSDL, of what it imports, of the service that it names, of the JSON calls and of the token endpoint."""
+    key = f"key=K3y-of-the-address-{asker.kind}"  # what was kept out once stays out for the whole process
+    end = 'elementFormDefault="qualified">'
+    main = wsdl(Dialect(), f"{sandbox.url}/soap?{key}").replace(
+        end, f'{end}<xsd:import namespace="urn:more" schemaLocation="?xsd&amp;{key}"/>'
+    )
+    imported = '<schema xmlns="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:more"/>'
+
+    def answer(request: Any) -> bytes:
+        return bytes(http(200, imported if "?xsd" in request.line else main, kind="text/xml"))
+
+    server = raw_server(answer, bare=True)
+    soap = make_settings(server.url, "soap", wsdl_url=f"{server.url}/soap?wsdl&{key}")
+    json_url, token_url = f"{sandbox.url}/api/json/?{key}", f"{sandbox.url}/oauth/token?{key}"
+    for settings in (soap, make_settings(sandbox.url, "json", json_url=json_url, token_url=token_url)):
+        assert asker.one(settings, "getbalance") == "25.5"
+    assert [request.line.split()[1] for request in server.requests] == [f"/soap?wsdl&{key}", f"/soap?xsd&{key}"]
+    assert len(sandbox.calls) == 2
+    assert not [text for record in everything_logged if key in (text := f"{record.getMessage()} {record.args}")]

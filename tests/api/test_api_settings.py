@@ -246,9 +246,16 @@ def test_an_address_over_plain_http_is_refused_except_to_loopback(field: str) ->
 
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret", "scope"])
-@pytest.mark.parametrize("value", [5, True, " ", ["x"], f"{PASSWORD}\n", f"{PASSWORD}\ud800"])
+@pytest.mark.parametrize("value", [5.5, True, " ", ["x"], f"{PASSWORD}\n", f"{PASSWORD}\ud800"])
 def test_bad_texts_of_a_client_are_refused_by_name(field: str, value: object) -> None:
     assert repr(field) in refused(extra={**JSON_STYLE, field: value})
+
+
+def test_digits_are_a_text_too() -> None:
+    """Airflow makes numbers of digits in the query of a connection's URI."""
+    extra = {**JSON_STYLE, "client_id": 12345, "client_secret": 67890, "scope": 7}
+    settings = read(extra=extra)
+    assert (settings.client_id, settings.client_secret, settings.scope) == ("12345", "67890", "7")
 
 
 @pytest.mark.parametrize("grant", ["Password", "authorization_code", 1, True])

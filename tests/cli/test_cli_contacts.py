@@ -296,6 +296,47 @@ def test_messages_name_options_as_they_are_typed(message: str, told: str) -> Non
     assert in_flags(message) == told
 
 
+def shell(command: str, env: dict[str, str]) -> Ended:
+    done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def test_streams_that_are_closed(box: Sandbox, tmp_path: Path) -> None:
+    group = box.create_group("g", "mobile", ["mobile", "name"], people(3))
+    command, env = " ".join(COMMAND), environment_for(box)
+    out = shell(f"{command} contacts export {group} >&-", env)
+    assert (out.code, "Traceback" in out.err) == (2, False)
+    assert "Standard output is closed; name a file with --output." in out.err
+    file = write_csv(tmp_path / "in.csv", people(5))
+    assert shell(f"{command} contacts import {group} {file} 2>&-", env).code == 0
+    assert len(box.contacts(group)) == 5
+
+
+def test_an_import_whose_log_nobody_reads_any_more_goes_on(box: Sandbox, tmp_path: Path) -> None:
+    group = box.create_group("g", "mobile", ["mobile", "name"])
+    file = write_csv(tmp_path / "in.csv", people(5))
+    ended = shell(
+        f"({' '.join(COMMAND)} contacts import {group} {file}; echo $? > {tmp_path}/code) 2>&1 >/dev/null | true",
+        environment_for(box),
+    )
+    assert (ended.said, (tmp_path / "code").read_text()) == ("", "0\n")
+    assert len(box.contacts(group)) == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_export_that_is_stopped_leaves_nobody_behind(box: Sandbox, tmp_path: Path, number: int) -> None:
+    group = box.create_group("g", "mobile", ["mobile", "name"], people(10))
+    box.fail("latency", methods="getcontacts", seconds=3)
+    process = start("contacts", "export", group, "--output", tmp_path / "out.csv", env=environment_for(box))
+    end = time.monotonic() + 30
+    while not box.count("getcontacts") and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.strip()) == (1, "", "Aborted!")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

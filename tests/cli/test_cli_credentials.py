@@ -54,7 +54,7 @@ def test_json(extra: object) -> None:
     assert source == "AIRFLOW_CONN_AFILNET_DEFAULT"
 
 
-def test_a_named_connection_wins_and_the_default_comes_before_the_variables() -> None:
+def test_a_named_connection_wins_and_else_there_must_be_one_account() -> None:
     environment = {
         "AIRFLOW_CONN_OTHER": as_json(login="other"),
         "AIRFLOW_CONN_AFILNET_DEFAULT": as_json(login="default"),
@@ -62,9 +62,25 @@ def test_a_named_connection_wins_and_the_default_comes_before_the_variables() ->
         "AFILNET_PASSWORD": "x",
     }
     assert find_settings("other", environment)[0].user == "other"
-    assert find_settings(None, environment)[0].user == "default"
-    del environment["AIRFLOW_CONN_AFILNET_DEFAULT"]
+    assert find_settings("afilnet_default", environment)[0].user == "default"
+    default = environment.pop("AIRFLOW_CONN_AFILNET_DEFAULT")
     assert find_settings(None, environment)[0].user == "own"
+    assert find_settings(None, {"AIRFLOW_CONN_AFILNET_DEFAULT": default, "AFILNET_USER": ""})[0].user == "default"
+
+
+@pytest.mark.parametrize("name", ["AFILNET_USER", "AFILNET_PASSWORD", "AFILNET_HOST", "AFILNET_EXTRA"])
+def test_two_accounts_are_not_chosen_between(box: Sandbox, name: str) -> None:
+    """A connection to the real account is often there for good, and the variables are those of a test."""
+    value = {"AFILNET_EXTRA": '{"timeout": 3}'}.get(name, "http://127.0.0.1:1")
+    env = clean_environment(
+        AIRFLOW_CONN_AFILNET_DEFAULT=as_json(host=box.url, login=box.user, password=PASSWORD), **{name: value}
+    )
+    out = afilnet("doctor", env=env)
+    assert (out.code, len(box.calls)) == (2, 0), out.said
+    told = " ".join(out.err.split())
+    assert f"Both AIRFLOW_CONN_AFILNET_DEFAULT and {name} are in the environment" in told
+    assert "--connection afilnet_default, or unset AIRFLOW_CONN_AFILNET_DEFAULT" in told
+    assert afilnet("doctor", "--connection", "afilnet_default", env=env).code == 0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +79,34 @@ def test_a_group_with_people_is_refused(box: Sandbox, tmp_path: Path) -> None:
     assert box.contacts(group) == before
 
 
+def test_a_large_group_given_by_mistake_is_not_read_whole(box: Sandbox, tmp_path: Path) -> None:
+    one = box.create_group("one", "mobile", ["mobile", "name"], FOREIGN[:1])
+    many = box.create_group("many", "mobile", ["mobile", "name"])
+    box.add_contacts(many, [{"mobile": str(34600000000 + number), "name": "Ana"} for number in range(200_000)])
+
+    # The system's own account of a process that has ended counts the memory of the one that started it, too.
+    code = (
+        "import atexit, re, sys\nfrom airflow_provider_afilnet.cli.main import main\n"
+        "atexit.register(lambda: print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]))\n"
+        f"main(['doctor', '--yes', '--report', {str(tmp_path)!r}, '--group', sys.argv[1]])"
+    )
+
+    def most_memory(group: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", code, group],
+            env=environment_for(box),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, f"Group {group} is not empty" in done.stderr) == (2, True), done.stderr
+        return int(done.stdout.splitlines()[-1])
+
+    # Read whole it would be more than twice as much.
+    assert most_memory(many) < most_memory(one) * 1.3
+
+
 def test_people_that_a_null_read_hides(box: Sandbox, tmp_path: Path) -> None:
     """The first read proves nothing; the group shows its people once the first contact is in, and that goes again."""
     group = box.create_group("people", "mobile", ["mobile", "doctorone", "doctortwo"], FOREIGN)
@@ -135,6 +165,44 @@ def test_a_stop_leaves_nothing_or_says_what(box: Sandbox, tmp_path: Path, moment
             assert f"perhaps a group named {group['name']!r}" in out
     report = json.loads((tmp_path / "afilnet-doctor.json").read_text())
     assert bool(report["left_behind"]) == (len(box.groups()) > 1)
+
+
+@pytest.mark.parametrize("lines", [13, 15, 24])
+def test_a_reader_that_goes_away_leaves_nothing(box: Sandbox, tmp_path: Path, lines: int) -> None:
+    """As with ``afilnet doctor … | head``: nobody reads any more, and the groups have to go all the same."""
+    box.fail("latency", seconds=0.02)
+    process = start(
+        "doctor", "--create", "--yes", "--report", tmp_path, "--longest-list", "20", env=environment_for(box)
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for _ in range(lines):
+        assert process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=60), err) == (0, "")
+    assert box.count("creategroup") == 2
+    assert box.groups() == []
+    assert json.loads((tmp_path / "afilnet-doctor.json").read_text())["left_behind"] == []
+
+
+def test_a_hang_up_that_was_switched_off_stops_nothing(box: Sandbox, tmp_path: Path) -> None:
+    """As with ``nohup afilnet doctor …``."""
+    box.fail("latency", methods="addcontact", count=1, seconds=0.4)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(
+            "doctor", "--create", "--yes", "--report", tmp_path, "--longest-list", "20", env=environment_for(box)
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    until(lambda: box.count("addcontact") >= 1)
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, ""), out
+    assert "it was stopped" not in out
+    assert box.groups() == []
 
 
 def until_quiet(box: Sandbox) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from dataclasses import fields
 
 import pytest
@@ -60,6 +63,8 @@ def test_serves_until_a_signal(tmp_path, number):
         (["--fault", "latency:seconds=x"], "must be a number"),
         (["--database", "/nowhere/at/all.db"], "unable to open database file"),
         (["--port", "x"], "'x' is not a port"),
+        (["--host", ""], "host must not be blank"),
+        (["--host", " "], "host must not be blank"),
         (["--account", "shop"], "USER:PASSWORD"),
         (["--client", "an-id"], "ID:SECRET"),
         (["--client", "a:b", "demo", "more"], "ID:SECRET"),
@@ -72,6 +77,36 @@ def test_wrong_arguments(arguments, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "| true"])
+def test_it_serves_where_nobody_reads_what_it_says(tmp_path, closed):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ended = tmp_path / "ended"
+    script = f"({' '.join(COMMAND)} --port {port} & echo $! > {tmp_path}/pid; wait $!; echo $? > {ended}) {closed}"
+    process = subprocess.Popen(["bash", "-c", script], stderr=subprocess.PIPE, text=True)
+    try:
+        pid = int(once(lambda: (tmp_path / "pid").read_text()))
+        once(lambda: requests.get(f"http://127.0.0.1:{port}/_sandbox/health", timeout=5).ok)
+        os.kill(pid, signal.SIGTERM)
+        assert (process.communicate(timeout=20)[1], ended.read_text()) == ("", "0\n")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def once(look, seconds=20):
+    """What ``look`` answers as soon as it answers something."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if found := look():
+                return found
+        except OSError:
+            pass
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_port_that_is_taken(box):

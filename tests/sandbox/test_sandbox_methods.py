@@ -246,6 +246,36 @@ def test_a_deleted_column_is_gone_for_good(caller, box, group):
     assert caller.result("getcontact", idgroup=group, idcontact="100001") == {"idcontact": "100001", "mobile": "9"}
 
 
+@pytest.mark.parametrize(
+    "name", ["city", "two words", 'quo"te', "é", "a.b", "a\\b", "a\\", "$", "[0]", "#", "mobile2", "", ":", 'x"', "'"]
+)
+def test_a_deleted_column_of_any_name_takes_its_own_values_only(box, name):
+    columns = ["mobile", *dict.fromkeys(["name", f"{name} ", f"x{name}", name, "ci", "last"])]
+    values = dict.fromkeys(columns[1:], f'"{name}":"{name}')
+    group = box.create_group("g", "mobile", columns, [{"mobile": "1", **values}])
+    store = box._state.store
+    before = store.now()
+    found = store.group(group)
+    store.set_fields(found, [column for column in columns if column not in (name, "last")])
+    box.add_contacts(group, [{"mobile": "2", name: "new"}])
+    left = {column: value for column, value in values.items() if column not in (name, "last")}
+    assert box.contacts(group) == [
+        {"idcontact": "100001", "mobile": "1", **left},
+        {"idcontact": "100002", "mobile": "2", name: "new"},
+    ]
+    assert store.contact(found, "100001").values == {"mobile": "1", **left}
+    ((then,),) = store.contacts(found.id, before)
+    assert then.values == {"mobile": "1", **values}
+
+
+def test_many_deleted_columns(box):
+    names = [f"c{number}" for number in range(1200)]
+    group = box.create_group("g", "mobile", ["mobile", *names], [{"mobile": "1", **dict.fromkeys(names, "x")}])
+    store = box._state.store
+    store.set_fields(store.group(group), ["mobile", "c7"])
+    assert box.contacts(group) == [{"idcontact": "100001", "mobile": "1", "c7": "x"}]
+
+
 def test_direct_access_to_the_store(caller, box, group):
     ids = box.add_contacts(group, [{"mobile": "1"}, {"mobile": "8", "name": ""}])
     assert ids == ["100003", "100004"]

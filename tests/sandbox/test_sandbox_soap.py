@@ -12,6 +12,7 @@ import requests
 from airflow_provider_afilnet.api.methods import METHODS
 from airflow_provider_afilnet.sandbox import Dialect, Sandbox
 from airflow_provider_afilnet.sandbox.dialect import dialects_of
+from airflow_provider_afilnet.sandbox.soap import _fields
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -105,6 +106,25 @@ def test_a_long_list_is_whole(box: Sandbox, answer: Any) -> None:
     text = send(box, f"<getcontacts>{signed}</getcontacts>").text
     ElementTree.fromstring(text)
     assert text.count("&lt;&amp;&gt; ") == 2501
+
+
+@pytest.mark.parametrize("numbers", dialects_of("numbers"))
+@pytest.mark.parametrize("empty", dialects_of("empty_values"))
+@pytest.mark.parametrize("form", dialects_of("contacts"))
+def test_a_list_in_fields_is_that_of_the_other_styles(box: Sandbox, form: Any, empty: Any, numbers: Any) -> None:
+    """It is made while it is sent; a short answer is made as a whole, from the JSON of the other styles."""
+    box.dialect = Dialect(soap_answer="fields", contacts=form, empty_values=empty, numbers=numbers, status_case="lower")
+    value = '<&>\r\n" é \U0001f600 \u2028 \x01 ]}'
+    for count in (0, 1, 1200):
+        contacts = [{"mobile": f"0{number}", "name": value} for number in range(count)]
+        group = box.create_group("g", "mobile", ["mobile", "name", "city"], contacts)
+        signed = {"user": "u", "password": "pw-secret", "idgroup": group}
+        params = {"class": "group", "method": "getcontacts", **signed}
+        answer = requests.post(f"{box.url}/api/http/", params, timeout=10).json()
+        elements = "".join(f"<{name}>{text}</{name}>" for name, text in signed.items())
+        text = send(box, f"<getcontacts>{elements}</getcontacts>").content.decode()
+        assert f"<t:return>{_fields(answer)}</t:return>" in text
+        ElementTree.fromstring(text)
 
 
 @pytest.mark.parametrize("operations", dialects_of("soap_operations"))

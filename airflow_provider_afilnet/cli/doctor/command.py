@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
+from airflow_provider_afilnet.cli.signals import end_as_ctrl_c
+
+if TYPE_CHECKING:
+    from airflow_provider_afilnet.cli.doctor.console import Console
 
 _REPORT: Final = "afilnet-doctor"
 _MOST_LISTED: Final = 10_000
@@ -112,15 +115,13 @@ def doctor(
             sys.exit(int(console.has_failures))
         console.note(_plan(visit, group_id, create))
         _ask_leave(yes)
-        # A terminal that closes and a container that is stopped end the visit as Ctrl-C does: with the clean-up.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
+        end_as_ctrl_c()
         try:
             left = examine(visit, group_id, create)
         except NotEmptyError as error:
             raise click.UsageError(str(error)) from None
         report = report_of(visit, left)
-        _show(report)
+        _show(report, console)
         try:
             paths = write_report(folder, report)
         except OSError as error:
@@ -130,10 +131,6 @@ def doctor(
             ) from None
         console.note(f"\nReport: {', '.join(map(str, paths))}")
         sys.exit(int(console.has_failures or bool(left)))
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _plan(visit: Any, group_id: str | None, create: bool) -> str:
@@ -173,15 +170,15 @@ def _ask_leave(yes: bool) -> None:
         sys.exit(2)
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: dict[str, Any], console: Console) -> None:
     unknown = [finding for finding in report["findings"] if finding["confidence"] == "unknown"]
     if unknown:
-        click.echo("\nStill unknown:")
+        console.note("\nStill unknown:")
         for finding in unknown:
-            click.echo(f"  {finding['text']} {finding['answer']}")
+            console.note(f"  {finding['text']} {finding['answer']}")
     times = ", ".join(f"{name} {median}" for name, median in report["median_ms"].items())
-    click.echo(f"\n{report['calls']} calls; median in ms: {times}.")
-    click.echo("\nFor the connection's extras:")
-    click.echo(json.dumps({"api_facts": report["api_facts"]}))
+    console.note(f"\n{report['calls']} calls; median in ms: {times}.")
+    console.note("\nFor the connection's extras:")
+    console.note(json.dumps({"api_facts": report["api_facts"]}))
     for name, option in report["recommended"].items():
-        click.echo(f"Refresh option {name}: {option['value']} ({option['why']}).")
+        console.note(f"Refresh option {name}: {option['value']} ({option['why']}).")

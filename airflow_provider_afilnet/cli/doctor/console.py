@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 _COLOURS = {"ok": "green", "observed": "cyan", "unknown": "yellow", "failed": "red"}
@@ -16,7 +19,7 @@ class Console:
     def _step(self, outcome: str, name: str, sentence: str) -> None:
         self.steps.append({"step": name, "outcome": outcome, "text": sentence})
         head = name if name.endswith("?") else f"{name}:"
-        click.echo(f"{click.style(outcome.ljust(9), fg=_COLOURS[outcome])} {head} {sentence}")
+        self.note(f"{click.style(outcome.ljust(9), fg=_COLOURS[outcome])} {head} {sentence}")
 
     def ok(self, name: str, sentence: str) -> None:
         """A step that came out as it must."""
@@ -36,7 +39,12 @@ class Console:
 
     def note(self, text: str = "") -> None:
         """A line that is no step."""
-        click.echo(text)
+        try:
+            click.echo(text)
+        except OSError:
+            # The reader of the pipe, or the terminal, is gone. What was made in the account still has to go too, so
+            # the visit goes on without anybody who reads along; the report tells it all.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     @property
     def has_failures(self) -> bool:

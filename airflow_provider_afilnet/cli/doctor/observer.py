@@ -14,7 +14,6 @@ from airflow_provider_afilnet.api.answers import shape
 from airflow_provider_afilnet.api.client import AfilnetClient
 from airflow_provider_afilnet.api.errors import (
     AfilnetAccessError,
-    AfilnetCredentialsError,
     AfilnetError,
     AfilnetExistsError,
     AfilnetInvalidRequestError,
@@ -65,6 +64,7 @@ class Observer:
     headers: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     calls: int = 0
+    _asking: bool = False
     _absent: bool = False
     _last: float = 0.0
     _sleep: Callable[[float], None] = time.sleep
@@ -95,15 +95,16 @@ class Observer:
             self._sleep(max(0.0, self._last + 1 / rate - time.monotonic()))
         self._last = started = time.monotonic()
         self._absent = False
+        self._asking = True
         self.calls += 1
         try:
             result = self.client.call(name, **params)
         except _REFUSALS as error:
             reply = Reply(code=_told(error))
-        except AfilnetCredentialsError:
-            raise
         else:
             reply = Reply(result, form="no result" if self._absent else shape(result))
+        finally:
+            self._asking = False
         self.seconds.setdefault(name, []).append(time.monotonic() - started)
         seen = self.forms.setdefault(name, [])
         if str(reply) not in seen:
@@ -113,6 +114,8 @@ class Observer:
     def _look(self, response: requests.Response, **_: object) -> None:
         """What the client does not hand out: headers, the case of words, whether ``result`` was there at all."""
         self.headers.update(name for name in response.headers if _HEADER.fullmatch(name))
+        if not self._asking:
+            return  # it is streamed, and may be longer than the memory
         try:
             body = json.loads(response.content.decode("utf-8-sig"))
         except (ValueError, RecursionError):

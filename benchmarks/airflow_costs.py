@@ -4,8 +4,6 @@ Run by ``make bench-airflow``; prints a table and writes it to ``AIRFLOW.md`` be
 time where other processes could disturb, and the best or the median of several runs, as each table says.
 """
 
-# ruff: noqa: S106, S603, T201 - a program for the terminal that starts only itself
-
 from __future__ import annotations
 
 import json

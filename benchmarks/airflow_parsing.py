@@ -7,8 +7,6 @@ serialize its DAG, after importing the modules: ``{"parse": …, "serialize": �
 processor forks, serialization and handing over included, the files in turn: ``{FILE: [… one for each repeat]}``.
 """
 
-# ruff: noqa: T201 - it is read by the program that starts it
-
 from __future__ import annotations
 
 import importlib

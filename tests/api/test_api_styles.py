@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_afilnet.api.calls import build_call
 from airflow_provider_afilnet.api.errors import AfilnetTooLargeError
 from airflow_provider_afilnet.api.settings import STYLES as ALL_STYLES
 from airflow_provider_afilnet.api.settings import ClientSettings
-from airflow_provider_afilnet.api.styles import GET_LIMIT, WireRequest, put_on_wire
+from airflow_provider_afilnet.api.styles import GET_LIMIT, WireRequest, encoded_length, put_on_wire, quoted
 
 # Those whose parameters are a query; the other two have tests of their own.
 STYLES = [style for style in ALL_STYLES if style not in ("soap", "json")]
@@ -79,3 +81,15 @@ def test_the_get_limit_is_sharp(style: str) -> None:
 @pytest.mark.parametrize("style", ["post", "basic"])
 def test_post_has_no_limit(style: str) -> None:
     assert len(wire(style, "addcolumntogroup", idgroup=1, field="x" * 1_000_000).body or b"") > 1_000_000
+
+
+@given(st.text())
+def test_forms_are_encoded_as_the_standard_library_does(text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    assert quoted(text) == quote_plus(text)
+    assert encoded_length(ClientSettings("u", "p"), text) == len(quote_plus(text))
+
+
+def test_every_byte_is_encoded_as_the_standard_library_does() -> None:
+    text = "".join(map(chr, range(0x3000))) + "%41%%"
+    assert quoted(text) == quote_plus(text)

@@ -59,7 +59,6 @@ BAD = [
     "ana@uno.local",
     "ana@example",
     "ana@" + "d" * 64 + ".es",
-    "a" * 65 + "@uno.es",
     "a@" + ".".join(["d" * 60] * 5) + ".es",
     "ana@uno.es\u200b",
     "ana\x00@uno.es",

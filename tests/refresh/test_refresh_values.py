@@ -110,6 +110,17 @@ def test_control_characters_and_surrogates_are_refused(code: int) -> None:
         value_text(f"a{chr(code)}b")
 
 
+def test_every_other_character_is_itself() -> None:
+    """The first look, at printable text, lets nothing through and keeps nothing back."""
+    refused = set()
+    for code in range(0x110000):
+        try:
+            assert value_text(chr(code)) == chr(code)
+        except RejectError:
+            refused.add(code)
+    assert refused == {*range(9), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)}
+
+
 def test_keys_of_enumerations_are_their_values() -> None:
     class Known(str, enum.Enum):  # noqa: UP042 its str() is not its value
         ANA = "+34600111222"

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final
 
 from airflow_provider_afilnet.api.answers import ContactRecord
 from airflow_provider_afilnet.api.client import AsyncAfilnetClient
@@ -16,8 +15,6 @@ from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.source import GroupFields
 from airflow_provider_afilnet.refresh.spool import Printer
 from airflow_provider_afilnet.refresh.store import Store, to_line
-
-_LONG_ID: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ async def read_group(
             f"getcontacts answered {count} contacts of which only {with_id} have an id; please report this shape.",
             method="getcontacts",
         )
-    if not reader.ascending and store.has_id_twice():
+    if with_id and not reader.ascending and store.has_id_twice():
         raise AfilnetUnreadableAnswerError(
             "getcontacts answered one contact id twice, so ids do not tell contacts apart; please report this.",
             method="getcontacts",
@@ -104,14 +101,19 @@ class _Reader:
             lines.append(to_line((record_id, raw, values)))
             hashes.append(hash(key))
             prints.append(fingerprint(key, values))
-            if record_id is not None:
-                self.with_id += 1
-                if self.ascending:
-                    number = int(record_id) if record_id.isascii() and record_id.isdecimal() else -1
-                    self.ascending = number > self._highest and len(record_id) < _LONG_ID and record_id[0] != "0"
-                    self._highest = number
+        self._count_ids([record_id for record_id, _ in batch])
         self.count += len(batch)
         return lines, hashes, prints
+
+    def _count_ids(self, ids: list[str | None]) -> None:
+        self.with_id += len(ids) - ids.count(None)
+        try:
+            numbers = [self._highest, *map(int, ids)]  # type: ignore[arg-type] # None is a TypeError
+        except (TypeError, ValueError):
+            self.ascending = False
+        else:
+            self.ascending = self.ascending and sorted(set(numbers)) == numbers
+            self._highest = numbers[-1]
 
     def _picker(self, names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, Sequence[str]]]:
         """How to take the key and the values, in the order of the group's columns, out of contacts of one shape."""

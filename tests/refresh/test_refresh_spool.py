@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refresh_world import World, people, person, phone, shown
 
+from airflow_provider_afilnet.api.answers import ContactRecord
 from airflow_provider_afilnet.refresh import compare as comparing
 from airflow_provider_afilnet.refresh import group_read, source
 from airflow_provider_afilnet.refresh import store as storing
@@ -182,3 +183,29 @@ def test_a_million_rows_would_not_be_held_in_memory() -> None:
 
     few, many = held(200_000), held(400_000)
     assert many - few < 200_000 * 2
+
+
+@pytest.mark.parametrize(
+    ("ids", "twice"),
+    [
+        (["1", "2", "3"], False),
+        (["3", "1", "2"], False),
+        (["3", "1", "3"], True),
+        (["7", "7"], True),
+        (["7", "07"], False),
+        (["a", "b"], False),
+        (["b", "1", "b"], True),
+    ],
+)
+def test_an_id_that_comes_twice_is_found_in_any_order(ids: list[str], twice: bool) -> None:
+    """The sandbox gives no id twice, so this is about the reader alone."""
+    fields = source.GroupFields(["mobile", "name"], None)
+    store = Store()
+    reader = group_read._Reader(fields, KeyReader("mobile"), store.printer)
+    spool = store.begin_read()
+    for number, record_id in enumerate(ids):
+        lines, hashes, prints = reader.read([ContactRecord(record_id, {"mobile": phone(number), "name": "Ana"})])
+        spool.lines.extend(lines)
+        spool.prints.extend(hashes, prints)
+    assert (not reader.ascending and store.has_id_twice()) is twice
+    store.close()

@@ -1,7 +1,8 @@
 """What this provider costs Airflow: imports, parsing of DAG files, a thousand deferred sensors in one triggerer.
 
-Run by ``make bench-airflow``; prints a table and writes it to ``AIRFLOW.md`` beside this file. Nothing is read but CPU
-time where other processes could disturb, and the best or the median of several runs, as each table says.
+Run by ``make bench-airflow``; prints a table and writes it to ``AIRFLOW.md`` beside this file. Imports and
+parsing are CPU time; how late looks come and how long the loop waits is by the clock, with what other processes take.
+Each table says of how many runs it is the best or the median.
 """
 
 # ruff: noqa: S106, S603, T201 - a program for the terminal that starts only itself

@@ -100,7 +100,6 @@ class ContactSlicer:
 
 
 def _only_id_name(names: tuple[str, ...]) -> str | None:
-    """The name of the id, where all others are plainly names of fields."""
-    lower = [name.lower() for name in names]
+    """The name of the id, if there is one and only one."""
     found = [name for name in names if name.lower() in ID_NAMES]
-    return found[0] if len(found) == 1 and "fields" not in lower else None
+    return found[0] if len(found) == 1 else None

@@ -93,8 +93,10 @@ class Throttle:
         self._under_way += 1
         if self._rate:
             gap = 1 / self._rate_at(now)
-            # Slow calls keep their distance, because a server may allow no burst; fast ones make up for late timers.
-            self._next_at = max(self._next_at, now - max(0.0, 2 * _TICK - gap / 10)) + gap
+            # Late calls are made up for as far as the server allows bursts; where it may allow none, calls keep their
+            # distance, and only those so fast that a timer is too coarse come closer.
+            made_up = max(2 * _TICK - gap / 10, gap * min(5.0, (self._burst - 1) / 4))
+            self._next_at = max(self._next_at, now - max(0.0, made_up)) + gap
 
     def pause(self, now: float, seconds: float) -> None:
         """The server asks all to wait."""
@@ -176,15 +178,18 @@ class Throttle:
             self._ceiling = (rate + self._rate) / 2
             self._unsure = False
         else:
-            self._settle_on_a_rate(sent_at, rate or _NO_RATE)
+            self._settle_on_a_rate(sent_at, now, rate or _NO_RATE)
         if self._passed >= _FEW:
             self._blocked = 0
         self._climbs_from = now
         self._next_at = now + 1 / self._rate
 
-    def _settle_on_a_rate(self, refused_at: float, rate: float) -> None:
+    def _settle_on_a_rate(self, refused_at: float, now: float, rate: float) -> None:
         """The second refusal ends the search, which came as far as ``rate``."""
-        limit = max(_LOWEST_RATE, min(self._bucket_rate(refused_at), rate))
+        elapsed = now - self._refused_at
+        # A bucket that was empty before cannot have let more through; calls that arrive late blur what is reckoned.
+        proven = self._passed / elapsed if elapsed >= 1 else 0.0
+        limit = max(_LOWEST_RATE, min(max(self._bucket_rate(refused_at), proven), rate))
         self._burst = max(1.0, self._levels(limit, refused_at)[1])
         # What a pause lets a bucket refill tells how often it could: a server that counts per window looks the same.
         self._unsure = self._burst >= limit * self._pause

@@ -82,12 +82,14 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "max_connections": {
                         "label": "Connections",
-                        "description": "Calls under way at once in a refresh, 1 to 64. Default: 4.",
+                        "description": "Most calls under way at once in a refresh, 1 to 64; fewer while the server is "
+                        "overloaded. Default: 4.",
                         "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64, "default": 4},
                     },
                     "max_requests_per_second": {
                         "label": "Requests per second",
-                        "description": "Pace of a refresh; 0 means no limit. Default: 20.",
+                        "description": "Highest pace of a refresh; 0 means no limit. Slower when the server refuses. "
+                        "Default: 20.",
                         "schema": {"type": ["number", "null"], "minimum": 0, "default": 20},
                     },
                     "ca_bundle": {

@@ -84,6 +84,11 @@ def _told_of(error: AfilnetError, method: Method) -> AfilnetError:
     return mine
 
 
+def _timed_out(error: AfilnetError) -> AfilnetError:
+    error.timed_out = True
+    return error
+
+
 class _Untied:
     """Cuts what the HTTP library raised off our errors: its text holds the URL, which in the GET styles holds secrets.
 
@@ -441,12 +446,14 @@ class AsyncAfilnetClient:
             raise
         except aiohttp.ClientConnectorCertificateError:
             raise not_sent(method, _TLS_ADVICE, retryable=False) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError):
+        except aiohttp.ConnectionTimeoutError:
+            raise _timed_out(not_sent(method, _UNREACHABLE)) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
             raise not_sent(method, _UNREACHABLE) from None
         except aiohttp.InvalidURL:
             raise _unusable_address(method, self.settings) from None
         except TimeoutError:
-            raise lost(method, _too_slow(self.settings)) from None
+            raise _timed_out(lost(method, _too_slow(self.settings))) from None
         except (aiohttp.ClientError, OSError):
             raise lost(method, "the connection was closed") from None
 

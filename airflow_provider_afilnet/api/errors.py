@@ -21,10 +21,12 @@ class AfilnetError(Exception):
     :param retry_after: seconds that the server asked to wait.
 
     ``result``: the counts of the refresh that ended with this error, as far as they are known; ``None`` elsewhere.
+    ``timed_out``: no answer came within the connection's ``timeout``.
     """
 
     default_retryable = False
     result: Any = None
+    timed_out: bool = False
 
     def __init__(
         self,

@@ -66,8 +66,8 @@ class ClientSettings:
     :param base_url: scheme, host and port, without a path; unused in the styles ``soap`` and ``json``.
     :param style: how a call is put on the wire.
     :param timeout: seconds to wait for a connection, and for the next byte of an answer.
-    :param max_connections: calls under way at once in bulk work.
-    :param max_requests_per_second: pace of bulk work; 0 means no limit.
+    :param max_connections: most calls under way at once in bulk work, which uses fewer while the server is overloaded.
+    :param max_requests_per_second: highest pace of bulk work, which is slower where the server refuses; 0: no limit.
     :param ca_bundle: path of a PEM file that replaces the built-in certificate authorities.
     :param facts: what is known of the live service.
     :param allow_insecure_http: plain http to other machines is accepted, also where a WSDL names an address.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
@@ -98,9 +99,9 @@ class Applier:
         """Add columns to the group; an unclear answer is settled by looking at the columns."""
         for name in names:
             self._stop.check()
-            await self._pace.turn()
+            add = partial(self._client.call, "addcolumntogroup", idgroup=self._group_id, field=name)
             try:
-                await self._client.call("addcolumntogroup", idgroup=self._group_id, field=name)
+                await self._pace.once(add)
             except AfilnetOutcomeUnknownError as error:
                 self._report.note_column(name, "unknown")
                 columns = read_columns(await self.read("getgroupcolumns", idgroup=self._group_id))

@@ -101,7 +101,7 @@ class _Run:
         self._stop = stop
         self._started = time.monotonic()
         self._store = Store()
-        self._pace = Pace(settings.max_requests_per_second, stop)
+        self._pace = Pace(settings.max_requests_per_second, stop, settings.max_connections)
         self._progress = Progress(group_id, self._pace, watch)
         self._source = SourceCounts()
         self._steps = 0

@@ -1,15 +1,18 @@
-"""How fast calls may go: one rate for all connections, one pause for all when the server asks for it, and the stop."""
+"""How fast calls may go: within the user's bounds and what the server bears, one pause for all, and the stop."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_afilnet.api.errors import AfilnetError
+from airflow_provider_afilnet.api.settings import DEFAULT_MAX_CONNECTIONS
 from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError, AfilnetStoppedError
+from airflow_provider_afilnet.refresh.throttle import Throttle
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
@@ -19,6 +22,10 @@ T = TypeVar("T")
 
 _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0
+_LOOK: Final = 0.2
+"""Seconds after which every wait looks at the stop."""
+_TOO_MANY: Final = (408, 429, 503, 504)
+"""The server counts calls, or is too slow or overloaded."""
 LONGEST_PAUSE: Final = 300.0
 """A server that asks for a longer pause, in seconds, is better left to the task's own retry."""
 
@@ -42,13 +49,17 @@ class StopFlag:
 
 
 class Pace:
-    """Calls wait their turn here.
+    """Calls wait their turn here, and how they end teaches how fast the next ones may go.
+
+    The user's bounds are never exceeded. Below them, HTTP 429 makes the calls rarer, and HTTP 503, 408, 504 and
+    time-outs also make fewer of them go at once; what passes brings both slowly back up.
 
     :param per_second: requests per second; 0 is no limit.
     :param stop: looked at before every call and during every wait.
+    :param connections: most calls under way at once, 1 or more.
     """
 
-    def __init__(self, per_second: float, stop: StopFlag) -> None:
+    def __init__(self, per_second: float, stop: StopFlag, connections: int = DEFAULT_MAX_CONNECTIONS) -> None:
         self._limiter: AsyncLimiter | None = None
         if per_second:
             from aiolimiter import AsyncLimiter
@@ -56,31 +67,81 @@ class Pace:
             # A tenth of a second's worth may burst; more would be a burst at the start of every run.
             self._limiter = AsyncLimiter(max(1.0, per_second / 10), max(1.0, per_second / 10) / per_second)
         self._stop = stop
-        self._resume_at = 0.0
+        self._throttle = Throttle(connections)
+        self._door = asyncio.Lock()
+        self._ended = asyncio.Event()
         self.calls = 0
 
-    async def turn(self) -> None:
-        """Wait until the next call may be sent, and count it."""
-        while True:
-            while (wait := self._resume_at - time.monotonic()) > 0:
-                await self.sleep(wait)
-            if self._limiter is not None:
-                await self._limiter.acquire()
+    async def once(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call when its turn has come, count it, and learn from how it ends.
+
+        :raises AfilnetStoppedError: instead of the call, if the run was told to stop.
+        :raises AfilnetError: what the call raises.
+        """
+        throttle, clock = self._throttle, asyncio.get_running_loop().time
+        # One at a time, so that a pause or a slower rate holds for all who still wait.
+        async with self._door:
             self._stop.check()
-            # A pause may have been asked for while this call waited for the rate.
-            if self._resume_at <= time.monotonic():
-                break
+            while throttle.wait(clock()) or not await self._allowed():
+                await self._wait()
+            throttle.send(sent_at := clock())
         self.calls += 1
+        try:
+            answer = await call()
+        except AfilnetError as error:
+            now = clock()
+            if error.timed_out or error.http_status in _TOO_MANY:
+                throttle.refused(sent_at, now, overloaded=error.http_status != 429)
+            else:
+                throttle.failed()
+            # Also where this call is not repeated: the others are to wait.
+            if error.retry_after is not None and error.retry_after <= LONGEST_PAUSE:
+                throttle.pause(now, error.retry_after)
+            raise
+        except BaseException:
+            throttle.failed()
+            raise
+        else:
+            throttle.passed(sent_at)
+            return answer
+        finally:
+            self._ended.set()
+
+    async def _allowed(self) -> bool:
+        """Whether the user's own rate lets a call through and, by then, nothing else holds it back."""
+        if self._limiter is None:
+            return True
+        while True:
+            try:
+                await asyncio.wait_for(self._limiter.acquire(), _LOOK)
+                break
+            except TimeoutError:
+                self._stop.check()
+        self._stop.check()
+        return not self._throttle.wait(asyncio.get_running_loop().time())
+
+    async def _wait(self) -> None:
+        """Wait until the throttle may let a call through; less, when a call ends or to look at the stop."""
+        self._stop.check()
+        self._ended.clear()
+        wait = self._throttle.wait(asyncio.get_running_loop().time())
+        if math.isinf(wait):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _LOOK)
+        else:
+            await asyncio.sleep(min(wait, _LOOK))
+        self._stop.check()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, but wake up soon after a stop."""
-        end = time.monotonic() + seconds
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
         while True:
             self._stop.check()
-            left = end - time.monotonic()
+            left = end - clock()
             if left <= 0:
                 return
-            await asyncio.sleep(min(left, 0.2))
+            await asyncio.sleep(min(left, _LOOK))
 
     async def patiently(self, call: Callable[[], Awaitable[T]], passing: Callable[[AfilnetError], bool]) -> T:
         """Make a call, again in place while its errors pass; every try waits its turn.
@@ -106,17 +167,7 @@ class Pace:
                 and passing(error)
             )
 
-        async def one_try() -> T:
-            await self.turn()
-            try:
-                return await call()
-            except AfilnetError as error:
-                # Also where this call is not repeated: the others are to wait.
-                if error.retry_after is not None and error.retry_after <= LONGEST_PAUSE:
-                    self._resume_at = max(self._resume_at, time.monotonic() + error.retry_after)
-                raise
-
         retrying = AsyncRetrying(
             retry=retry_if_exception(again), wait=wait, stop=stop_after_attempt(_TRIES), sleep=self.sleep, reraise=True
         )
-        return await retrying(one_try)
+        return await retrying(self.once, call)

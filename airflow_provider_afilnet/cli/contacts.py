@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
+from airflow_provider_afilnet.cli.group_id import read_group_id
 from airflow_provider_afilnet.cli.refresh_flags import in_flags, refresh_flags, refresh_options
 from airflow_provider_afilnet.cli.signals import end_as_ctrl_c
 from airflow_provider_afilnet.refresh.errors import AfilnetOptionError, AfilnetRefreshError, AfilnetSourceError
@@ -44,7 +45,6 @@ def export_contacts(group: str, connection: str | None, kind: str | None, output
     are written as they are, so that the file can be imported again. It needs little memory, however large the group.
     """
     from airflow_provider_afilnet.api.answers import read_columns
-    from airflow_provider_afilnet.api.calls import record_id
     from airflow_provider_afilnet.api.client import AfilnetClient
     from airflow_provider_afilnet.api.contact_files import write_csv, write_jsonl
     from airflow_provider_afilnet.cli.contact_file import Formulas, whole_output
@@ -52,7 +52,7 @@ def export_contacts(group: str, connection: str | None, kind: str | None, output
     kind = kind or _kind_of(output)
     if spreadsheet and kind != "csv":
         raise click.UsageError("--spreadsheet is for csv; no spreadsheet runs what stands in JSON.")
-    group_id = record_id(group, "GROUP")
+    group_id = read_group_id(group, "GROUP")
     settings, _ = find_settings(connection)
     formulas = Formulas(defused=spreadsheet)
     # Or half a file of people would stay behind.
@@ -111,7 +111,6 @@ def import_contacts(
 
     Exit codes: 0 the group is as asked, 1 it is not, and the message says why, 2 wrong usage.
     """
-    from airflow_provider_afilnet.api.calls import record_id
     from airflow_provider_afilnet.cli.progress_bar import ProgressBar
     from airflow_provider_afilnet.refresh.engine import Refresh
     from airflow_provider_afilnet.refresh.row_files import ENCODING, ENDINGS, rows_of_file
@@ -122,7 +121,7 @@ def import_contacts(
         options = refresh_options(flags)
     except AfilnetOptionError as error:
         raise click.UsageError(in_flags(str(error))) from None
-    group_id = record_id(group, "GROUP")
+    group_id = read_group_id(group, "GROUP")
     settings, _ = find_settings(connection)
     opt_outs = None if suppress is None else lambda: _lines(suppress)
     with ProgressBar() as bar, file.open(encoding=ENCODING, newline="") as opened:

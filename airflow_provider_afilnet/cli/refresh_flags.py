@@ -90,7 +90,7 @@ def refresh_options(flags: Mapping[str, Any]) -> RefreshOptions:
 
 
 _SPELLED: Final = re.compile(
-    rf"(?<![\w-])(?P<word>Refresh option |option )?['\"]?(?P<name>{'|'.join(HELP)})\b['\"]?"
+    rf"(?<![\w-])(?P<word>Refresh option |option )?['\"]?(?P<name>{'|'.join(HELP)})\b(?:\['(?P<of>[^']*)'\])?['\"]?"
     r"(?:=['\"]?(?P<value>\w+(?:\.\d+)?)['\"]?)?"
 )
 
@@ -103,6 +103,8 @@ def in_flags(message: str) -> str:
         if "_" not in found["name"] and not found["word"] and found["value"] is None:
             return found[0]
         name, value = found["name"].replace("_", "-"), found["value"]
+        if found["of"] is not None:
+            return f"--{name} {found['of']}=…"
         if value is None or value == "True":
             return f"--{name}"
         return f"--no-{name}" if value == "False" else f"--{name} {value}"

@@ -18,6 +18,8 @@ from airflow_provider_afilnet.sandbox.dialect import Dialect, dialects_of, parse
 from airflow_provider_afilnet.sandbox.faults import KINDS, parse_fault
 from airflow_provider_afilnet.sandbox.server import Sandbox
 
+_PASSWORD = "AFILNET_SANDBOX_PASSWORD"  # noqa: S105 - the name of a variable
+
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -29,7 +31,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=_port, default=8765, help="port to listen on; 0 picks a free one")
     parser.add_argument("--user", default="demo", help="user of the account (default: demo)")
-    parser.add_argument("--password", default="demo", help="password of the account (default: demo)")
+    parser.add_argument(
+        "--password",
+        help=f"password of the account (default: {_PASSWORD} of the environment, else demo); everybody on this machine "
+        "can read it in process lists, as those of --account and --client, so give one that is used for nothing else",
+    )
     parser.add_argument(
         "--client",
         nargs="+",
@@ -124,19 +130,20 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m airfl
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
+    password = options.password if options.password is not None else os.environ.get(_PASSWORD) or "demo"
     try:
-        if not options.user or not options.password:
+        if not options.user or not password:
             raise ValueError("--user and --password must not be blank")
         sandbox = Sandbox(
             user=options.user,
-            password=options.password,
+            password=password,
             host=options.host,
             port=options.port,
             dialect=parse_dialect(options.dialect),
             path=options.database,
         )
-        for user, password in options.account:
-            sandbox.add_account(user, password)
+        for account in options.account:
+            sandbox.add_account(*account)
         known = {options.user, *(user for user, _ in options.account)}
         for client in options.client:
             owner, name, secret = _client(client, options.user)

@@ -54,6 +54,9 @@ def _asked(line: socket.socket) -> bool:
     """Read a whole request: to close a line with bytes unread would take the answer back from the client."""
     request = b""
     while b"\r\n\r\n" not in request:
+        # The first record of TLS, which waits for an answer: a byte for its kind, two for a version, two for a length.
+        if request.startswith(b"\x16") and len(request) >= 5 + int.from_bytes(request[3:5]):
+            return True
         if not (more := line.recv(65536)):
             return bool(request)
         request += more

@@ -290,6 +290,10 @@ def test_wrong_use_of_import(box: Sandbox, tmp_path: Path, arguments: list[str],
         ("choose with bare_numbers='national'", "choose with --bare-numbers national"),
         ("max_deletes=0.1 allows 3", "--max-deletes 0.1 allows 3"),
         ("in mode 'mirror' the column 'verify'", "in mode 'mirror' the column 'verify'"),
+        (
+            "Refresh option \"nulls['two words']\" must be one of 'keep', 'clear', not 'y'.",
+            "--nulls two words=… must be one of 'keep', 'clear', not 'y'.",
+        ),
     ],
 )
 def test_messages_name_options_as_they_are_typed(message: str, told: str) -> None:

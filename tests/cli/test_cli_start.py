@@ -107,7 +107,13 @@ def test_the_sandbox_s_own_errors_and_help() -> None:
     assert "rate_limited" in afilnet("sandbox", "--help", env=ENV).out
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["doctor", "--password", "x"], ["doctor", "--longest-list", "0"]])
+NO_GROUP = (["doctor", "--group", "None"], ["contacts", "export", " "])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nothing"], ["doctor", "--password", "x"], ["doctor", "--longest-list", "0"], NO_GROUP[0], NO_GROUP[1]],
+)
 def test_wrong_usage(arguments: list[str]) -> None:
     out = afilnet(*arguments, env=ENV)
     assert out.code == 2

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from style_extras import style_extras
 
 from airflow_provider_afilnet import exceptions
+from airflow_provider_afilnet.api.settings import STYLES
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook, extra_of
 from airflow_provider_afilnet.sandbox import Dialect, Sandbox
 
@@ -301,9 +303,9 @@ def test_an_answer_that_is_none_is_not_signed_in(hook: AfilnetHook, sandbox: San
     assert hook.test_connection()[0] is False
 
 
-@pytest.mark.parametrize("style", ["post", "get", "basic", "basic-get"])
+@pytest.mark.parametrize("style", STYLES)
 def test_every_style_of_call(afilnet_conn: Callable[..., None], sandbox: Sandbox, group: str, style: str) -> None:
-    afilnet_conn(extra={"api_style": style})
+    afilnet_conn(extra=style_extras(sandbox, style))
     with AfilnetHook() as hook:
         assert hook.get_contacts(group) == sandbox.contacts(group)
     assert {call.style for call in sandbox.calls} == {style}

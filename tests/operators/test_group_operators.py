@@ -18,6 +18,7 @@ from airflow_provider_afilnet.operators.groups import (
     AfilnetGetGroupColumnsOperator,
 )
 from airflow_provider_afilnet.sandbox import Dialect, Sandbox
+from airflow_provider_afilnet.sandbox.dialect import dialects_of
 
 pytestmark = pytest.mark.usefixtures("afilnet_conn")
 
@@ -279,13 +280,18 @@ def test_add_column_looks_first(run_task: Run, sandbox: Sandbox, group: str) -> 
     assert sandbox.count("addcolumntogroup") == 1
 
 
-def test_add_column_is_retried_after_a_lost_answer_and_sent_once(run_task: Run, sandbox: Sandbox, group: str) -> None:
+@pytest.mark.parametrize("repeat", dialects_of("column_repeat"))
+def test_add_column_is_retried_after_a_lost_answer_and_sent_once(
+    run_task: Run, sandbox: Sandbox, group: str, repeat: Any
+) -> None:
+    sandbox.dialect = Dialect(column_repeat=repeat)
     sandbox.fail("drop_after", methods="addcolumntogroup", count=1)
     task = AfilnetAddGroupColumnOperator(task_id="t", group_id=group, field="city", retries=1)
     assert run_task(task).state == "up_for_retry"
     task = AfilnetAddGroupColumnOperator(task_id="t", group_id=group, field="city", retries=1)
     assert run_task(task, try_number=2).state == "success"
     assert sandbox.count("addcolumntogroup") == 1
+    assert sandbox.columns(group) == ["mobile", "name", "city"]
 
 
 def test_delete_column_can_be_repeated(run_task: Run, sandbox: Sandbox, group: str) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from style_extras import CLIENT_SECRET, style_extras
 from task_logs import PASSWORD, Logs
 
+from airflow_provider_afilnet.api.settings import STYLES
 from airflow_provider_afilnet.operators import contacts, groups
 from airflow_provider_afilnet.operators.refresh import AfilnetRefreshOperator
 from airflow_provider_afilnet.sandbox import Sandbox
@@ -52,7 +54,7 @@ def told_by(error: BaseException | None) -> Iterator[str]:
             todo += [one.__cause__, one.__context__]
 
 
-@pytest.mark.parametrize("style", ["post", "get", "basic", "basic-get"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(
     "trouble", [None, "wrong password", "http_500", "drop_after", "garbled", "html", "redirect", "down"]
 )
@@ -66,11 +68,15 @@ def test_no_secret_is_left_behind(
 ) -> None:
     group = sandbox.create_group("g", "mobile", ["mobile", "name"], [ANA])
     contact_id = sandbox.contacts(group)[0]["idcontact"]
-    afilnet_conn(extra={"api_style": style})
+    extra = style_extras(sandbox, style)
+    afilnet_conn(extra=extra)
     if trouble == "wrong password":
         sandbox.add_account("demo", "another")
+        sandbox.add_client("demo", "an-id", "another")
     elif trouble == "down":
-        afilnet_conn(host="http://127.0.0.1:9", extra={"api_style": style})
+        down = "http://127.0.0.1:9"
+        addresses = {name: str(value).replace(sandbox.url, down) for name, value in extra.items()}
+        afilnet_conn(host=down, extra=addresses)
     elif trouble == "redirect":
         sandbox.fail("redirect", location="https://example.com/?password=x")
     elif trouble:
@@ -85,7 +91,8 @@ def test_no_secret_is_left_behind(
         # What the masker is told to mask goes to it in clear.
         left += [repr(message) for message in result.sent if type(message).__name__ != "MaskSecret"]
     assert PASSWORD not in "\n".join(left)
-    for secret in (PASSWORD, PHONE, NAME):
+    assert CLIENT_SECRET not in "\n".join(left)
+    for secret in (PASSWORD, CLIENT_SECRET, PHONE, NAME):
         assert secret not in "\n".join(said) + logs.text
     if trouble is None:
         assert PHONE in "\n".join(left)  # what was asked for is in XCom, so the search does find things

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from refresh_world import World, bag, person, phone, table
 
+from airflow_provider_afilnet.sandbox import Dialect
+from airflow_provider_afilnet.sandbox.dialect import dialects_of
+
 CREATE: dict[str, Any] = {"unknown_columns": "create"}
 
 
@@ -71,3 +74,18 @@ def test_a_second_column_that_is_lost_is_for_a_retry_too(world: World) -> None:
     world.run(table(rows, tuple(rows[0])), **CREATE)
     assert world.sandbox.columns(world.group) == list(rows[0])
     assert world.sandbox.count("addcolumntogroup") == 3
+
+
+@pytest.mark.parametrize("repeat", dialects_of("column_repeat"))
+@pytest.mark.parametrize("columns", dialects_of("columns"))
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+def test_a_column_is_made_once_whatever_a_repeat_would_do(world: World, fault: str, columns: Any, repeat: Any) -> None:
+    """A lost answer is settled by looking, so neither this run nor the next one sends it again."""
+    world.sandbox.dialect = Dialect(columns=columns, column_repeat=repeat)
+    world.sandbox.fail(fault, methods="addcolumntogroup", count=1)
+    applied = fault == "drop_after"
+    assert world.ends(_with("age"), **CREATE).green is applied
+    world.run(_with("age"), **CREATE)
+    assert world.sandbox.columns(world.group) == ["mobile", "name", "city", "age"]
+    assert world.sandbox.count("addcolumntogroup") == (1 if applied else 2)
+    world.quiet(_with("age"), **CREATE)

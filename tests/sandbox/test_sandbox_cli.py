@@ -96,6 +96,28 @@ def test_it_serves_where_nobody_reads_what_it_says(tmp_path, closed):
         process.communicate()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variable", "password"),
+    [([], None, "demo"), ([], "", "demo"), ([], "pw-of-the-real", "pw-of-the-real"), (["--password", "x"], "y", "x")],
+)
+def test_the_password_may_come_from_the_environment(arguments, variable, password):
+    env = {**os.environ, **({} if variable is None else {"AFILNET_SANDBOX_PASSWORD": variable})}
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+    try:
+        line = process.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+        data = {"user": "demo", "password": password, "class": "user", "method": "getbalance"}
+        assert requests.post(f"{url}/api/http/", data, timeout=5).json()["status"] == "SUCCESS"
+        assert "pw-of-the-real" not in line
+        process.terminate()
+        assert process.communicate(timeout=10) == ("", "")
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def once(look, seconds=20):
     """What ``look`` answers as soon as it answers something."""
     end = time.monotonic() + seconds

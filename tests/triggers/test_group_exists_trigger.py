@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from style_extras import CLIENT_SECRET, style_extras
 from task_logs import PASSWORD, Logs
 
+from airflow_provider_afilnet.api.settings import STYLES
 from airflow_provider_afilnet.sandbox import Sandbox
 from airflow_provider_afilnet.triggers.groups import AfilnetGroupExistsTrigger
 
@@ -129,14 +131,15 @@ def test_the_password_arrives_unaltered_and_shows_nowhere(
     # Marks that a masker or a URL form might alter.
     secret = PASSWORD + " &%+ñ***'\""
     sandbox.add_account("demo", secret)
-    for style in ("post", "get", "basic", "basic-get"):
-        afilnet_conn(password=secret, extra={"api_style": style})
+    for style in STYLES:
+        afilnet_conn(password=secret, extra=style_extras(sandbox, style))
         group = sandbox.create_group("g", "mobile", ["mobile"])
         (event,) = events(trigger(group_id=group))
         assert event["status"] == "exists", event
         assert PASSWORD not in json.dumps(event)
-    assert PASSWORD not in logs.text
-    assert secret not in logs.text
+    assert {call.style for call in sandbox.calls} == set(STYLES)
+    for text in (PASSWORD, secret, CLIENT_SECRET):
+        assert text not in logs.text
 
 
 def test_a_cancelled_trigger_ends_and_fires_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from airflow_provider_afilnet.cli.credentials import connection_option, find_settings
+from airflow_provider_afilnet.cli.group_id import read_group_id
 from airflow_provider_afilnet.cli.signals import end_as_ctrl_c
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def doctor(
 
     Exit codes: 0 it came to its end and cleaned up, 1 something failed or is left behind, 2 wrong usage.
     """
-    from airflow_provider_afilnet.api.calls import record_id
     from airflow_provider_afilnet.api.client import AfilnetClient
     from airflow_provider_afilnet.cli.doctor.console import Console
     from airflow_provider_afilnet.cli.doctor.contact_probes import NotEmptyError
@@ -91,7 +91,7 @@ def doctor(
     from airflow_provider_afilnet.cli.doctor.visit import Visit
 
     if group_id is not None:
-        group_id = record_id(group_id, "--group")
+        group_id = read_group_id(group_id, "--group")
     settings, source = find_settings(connection)
     console = Console()
     console.note(f"Afilnet at {settings.origin}, credentials from {source}.")

@@ -96,6 +96,7 @@ def run_one_task(
     next_kwargs: dict[str, Any] | None = None,
     reschedule_start: datetime | None = None,
     finalize: bool = False,
+    consumed_asset_events: list[dict[str, Any]] | None = None,
 ) -> TaskResult:
     """Run ``task`` once. ``variables`` is changed in place, so that it can be handed to the next try.
 
@@ -121,7 +122,7 @@ def run_one_task(
         "run_type": "manual",
         "state": "running",
         "conf": conf or {},
-        "consumed_asset_events": [],
+        "consumed_asset_events": consumed_asset_events or [],
         "partition_key": None,
     }
     ti_context = models.TIRunContext(

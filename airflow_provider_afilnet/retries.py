@@ -1,4 +1,4 @@
-"""When Airflow tries again after one of our errors. The one place that knows differences between versions of Airflow.
+"""When Airflow tries again after one of our errors.
 
 Airflow asks a retry policy since 3.3. On every version an operator itself ends a task for good if a retry cannot help,
 and lets Airflow's ``retries`` and ``retry_delay`` do the rest.
@@ -9,15 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_afilnet.airflow_versions import RetryDecision, RetryPolicy
 from airflow_provider_afilnet.api.errors import AfilnetError
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, Context, RetryDecision, RetryPolicy
-else:
-    try:
-        from airflow.sdk import RetryDecision, RetryPolicy
-    except ImportError:  # before Airflow 3.3, which never asks a policy
-        RetryDecision, RetryPolicy = None, object
+    from airflow.sdk import BaseOperator, Context
 
 LONGEST_WAIT: Final = timedelta(days=1)
 """The longest pause that a server may ask for; the task's own ``retry_delay`` may be longer."""

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     task_decorator_factory,
 )
 
+from airflow_provider_afilnet.airflow_versions import PushedByItself
 from airflow_provider_afilnet.operators.refresh import AfilnetRefreshOperator
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_afilnet.refresh.rows import RowSource
 
 
-class _AfilnetRefreshDecoratedOperator(DecoratedOperator, AfilnetRefreshOperator):
+class _AfilnetRefreshDecoratedOperator(PushedByItself, DecoratedOperator, AfilnetRefreshOperator):
     """A refresh whose rows a Python function gives: see :func:`afilnet_refresh_task`.
 
     :param python_callable: the function, called once in each try.

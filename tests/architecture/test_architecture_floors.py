@@ -15,7 +15,7 @@ import airflow_provider_afilnet
 
 ROOT = "airflow_provider_afilnet"
 SOURCE = Path(airflow_provider_afilnet.__file__).parent
-BELOW_THE_SKIN = {"exceptions", "assets", "retries", "refresh", "api"}
+BELOW_THE_SKIN = {"exceptions", "airflow_versions", "assets", "retries", "refresh", "api"}
 MAY_IMPORT = {
     "api": {"api"},
     "refresh": {"refresh", "api"},
@@ -28,7 +28,8 @@ MAY_IMPORT = {
     # The skin has an order of its own, so that none of its packages leans on one that leans on it.
     "exceptions": {"exceptions", "refresh", "api"},
     "assets": {"assets", "api"},
-    "retries": {"retries", "api"},
+    "airflow_versions": {"airflow_versions"},
+    "retries": {"retries", "airflow_versions", "api"},
     "links": {"links", "api"},
     "hooks": {"hooks", *BELOW_THE_SKIN},
     "triggers": {"triggers", "hooks", *BELOW_THE_SKIN},

@@ -50,7 +50,6 @@ def test_every_way_to_write_a_group_is_one_asset(written: str, uri: str) -> None
         "afilnet://groups/1000",
         "afilnet://1000",
         "afilnet:1000",
-        "afilnet://me@group/1000",
         "afilnet://group/1000?mode=mirror",
         "afilnet://group/{{ params.group }}",
         "afilnet://group/a%20b",

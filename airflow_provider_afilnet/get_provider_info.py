@@ -46,6 +46,47 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_afilnet.transfers.sql_to_afilnet_group",
             }
         ],
+        "asset-uris": [
+            {
+                "schemes": ["afilnet"],
+                "handler": "airflow_provider_afilnet.assets.groups.sanitize_uri",
+                "factory": "airflow_provider_afilnet.assets.groups.create_asset",
+                "to_openlineage_converter": "airflow_provider_afilnet.assets.groups.convert_asset_to_openlineage",
+            }
+        ],
+        "extra-links": [
+            "airflow_provider_afilnet.links.afilnet.AfilnetGroupLink",
+            "airflow_provider_afilnet.links.afilnet.AfilnetReportLink",
+        ],
+        "task-decorators": [
+            {
+                "name": "afilnet_refresh",
+                "class-name": "airflow_provider_afilnet.decorators.refresh.afilnet_refresh_task",
+            }
+        ],
+        "config": {
+            "afilnet": {
+                "description": "Links of the Afilnet operators. Set these where the workers run.",
+                "options": {
+                    "panel_url_template": {
+                        "description": "Address of a group in the Afilnet panel, in which {group_id} becomes the "
+                        "group's id. The vendor documents none, so without it the tasks have no such link.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://panel.example.com/groups/{group_id}",
+                        "default": "",
+                    },
+                    "report_url_templates": {
+                        "description": "How a browser reaches the folders of report_path: JSON that maps the "
+                        "beginning of a path to an address, in which {path} becomes the rest of the path.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '{"s3://reports/": "https://files.example.com/reports/{path}"}',
+                        "default": "",
+                    },
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "afilnet",

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, AssetAlias
 
 from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator
 from airflow_provider_afilnet.operators.groups import AfilnetAssignCountryOperator, AfilnetCreateGroupOperator
 from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
 
 CUSTOMERS = Asset(name="warehouse_customers", uri="warehouse://shop/customers")
-GROUP = Asset(name="afilnet_customers", uri="afilnet://group/customers")
+GROUP = AssetAlias("afilnet_customers")  # the group's id is known in the run only: becomes afilnet://group/<id> there
 
 with DAG(
     dag_id="load_customers",

@@ -95,8 +95,13 @@ def run_one_task(
     next_method: str | None = None,
     next_kwargs: dict[str, Any] | None = None,
     reschedule_start: datetime | None = None,
+    finalize: bool = False,
+    consumed_asset_events: list[dict[str, Any]] | None = None,
 ) -> TaskResult:
-    """Run ``task`` once. ``variables`` is changed in place, so that it can be handed to the next try."""
+    """Run ``task`` once. ``variables`` is changed in place, so that it can be handed to the next try.
+
+    ``finalize``: also do what Airflow does at the end of a try: links are computed and callbacks called.
+    """
     import structlog
     from airflow.sdk import DAG
     from airflow.sdk.api.datamodels import _generated as models
@@ -117,7 +122,7 @@ def run_one_task(
         "run_type": "manual",
         "state": "running",
         "conf": conf or {},
-        "consumed_asset_events": [],
+        "consumed_asset_events": consumed_asset_events or [],
         "partition_key": None,
     }
     ti_context = models.TIRunContext(
@@ -153,7 +158,11 @@ def run_one_task(
     )
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     context = ti.get_template_context()
-    outcome = task_runner.run(ti, context, structlog.get_logger("task"))
+    log = structlog.get_logger("task")
+    outcome = task_runner.run(ti, context, log)
+    if finalize:
+        context["exception"] = outcome[2]
+        task_runner.finalize(ti, outcome[0], context, log, outcome[2])
     return TaskResult(
         state=str(outcome[0].value),
         error=outcome[2] if len(outcome) > 2 else None,

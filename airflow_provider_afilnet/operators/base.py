@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, BaseOperatorLink
 
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.hooks.leftovers import is_leftover
+from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink
+from airflow_provider_afilnet.retries import give_policy
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -21,12 +23,14 @@ class AfilnetBaseOperator(BaseOperator):
     """Base of the Afilnet operators: :meth:`execute` runs :meth:`work`, ends errors as they deserve, closes the hook.
 
     An error that a repeat cannot help ends the task at once, whatever ``retries`` says; any other is raised as it is,
-    so that Airflow retries. A task that is told to end while a call is under way ends the call and is not green.
+    so that Airflow retries, where it knows retry policies (3.3) as :class:`AfilnetRetryPolicy` says, unless the task
+    has another. A task that is told to end while a call is under way ends the call and is not green.
 
     :param afilnet_conn_id: id of the Airflow connection.
     """
 
     template_fields: Sequence[str] = ("afilnet_conn_id",)
+    operator_extra_links: Collection[BaseOperatorLink] = (AfilnetGroupLink(),)
 
     _given: frozenset[str] = frozenset()
     _killed = False
@@ -34,6 +38,7 @@ class AfilnetBaseOperator(BaseOperator):
     def __init__(self, *, afilnet_conn_id: str = AfilnetHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.afilnet_conn_id = afilnet_conn_id
+        give_policy(self)
 
     @cached_property
     def hook(self) -> AfilnetHook:
@@ -43,7 +48,8 @@ class AfilnetBaseOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Do the operator's work.
 
-        :raises AirflowFailException: for an error that a retry cannot help; its cause is the typed error.
+        :raises AirflowFailException: for an error that a retry cannot help; its cause is the typed error, and its
+            ``result`` that error's: the counts of a refresh, as far as they are known, or ``None``.
         :raises AfilnetError: for an error that may pass.
         """
         with ending_for_good():
@@ -102,4 +108,7 @@ def ending_for_good() -> Iterator[None]:
     except AfilnetError as error:
         if error.retryable:
             raise
-        raise AirflowFailException(str(error)) from error
+        failure = AirflowFailException(str(error))
+        # A callback or a notifier is given this error, and may tell the counts.
+        failure.result = error.result  # type: ignore[attr-defined]
+        raise failure from error

@@ -285,6 +285,11 @@ class AfilnetUpsertContactsOperator(AfilnetRefreshOperator):
 
         return open_contacts(self.contacts, keep=self.column_map or ())
 
+    def source_uris(self) -> list[str]:
+        from airflow_provider_afilnet.hooks.lineage import path_uri
+
+        return [] if is_listed(self.contacts) else [path_uri(self.contacts)]
+
 
 def _one(contact: object) -> Mapping[str, str]:
     if not isinstance(contact, Mapping):

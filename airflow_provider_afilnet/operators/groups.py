@@ -60,6 +60,7 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
         self.fields = fields
         self.remember_as = remember_as
         self.require_id = require_id
+        self.group_id: str | None = None  # once it is known: for the task's link
         self._remember_given("remember_as")
 
     def may_repeat(self) -> bool:
@@ -84,6 +85,7 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
             self.log.info(
                 "Variable %r remembers group %s, which answers: nothing is created.", self.remember_as, group_id
             )
+            self.group_id = group_id
             return group_id
         else:
             group_id = memory.keep(context["run_id"], lambda: self._create(memory.advice(self.name)))
@@ -94,6 +96,7 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
                 "With require_id=False the task would succeed without an id."
             )
         self.log.info("Created group %s.", group_id or "of unknown id")
+        self.group_id = group_id
         return group_id
 
     def _create(self, advice: str) -> str | None:

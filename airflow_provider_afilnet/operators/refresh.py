@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow.providers.common.compat.sdk import Asset
+from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink, AfilnetReportLink
 from airflow_provider_afilnet.operators.base import AfilnetBaseOperator
 from airflow_provider_afilnet.operators.listed import is_listed
+from airflow_provider_afilnet.operators.outlets import tell_outlets
 from airflow_provider_afilnet.operators.storage import storage_path
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
     The rows are read and checked, the group is read, a plan is made and guarded, and only then anything is written;
     afterwards the group is read again. Where two wishes are possible the task stops before the first write and names
     both. Returns counts and references (at most 2 KB, no personal data), and puts the same into the events of the
-    task's outlet assets.
+    task's outlet Assets; an outlet ``AssetAlias`` gets an event of the group's Asset, ``afilnet://group/<id>``.
+
+    An error that ends it carries the counts, as far as they are known, under ``result``.
 
     A retry is safe: it begins with a new read of the group, and does only what is missing. Errors that a retry cannot
     help end the task at once. Let only one run at a time work on a group: ``max_active_runs=1``, or a pool.
@@ -110,6 +114,10 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         "column_map": "json",
         "suppress_sql": "sql",
     }
+    operator_extra_links: Collection[BaseOperatorLink] = (AfilnetGroupLink(), AfilnetReportLink())
+
+    report_folder: str | None = None
+    """Where the report of this run is, once there may be one."""
 
     _refresh: Refresh | None = None
 
@@ -182,6 +190,10 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         """The connection of ``suppress_sql`` where the user named none."""
         return None
 
+    def source_uris(self) -> list[str]:
+        """What :meth:`open_rows` reads, as far as it has a name, for the lineage."""
+        return []
+
     def work(self, context: Context) -> dict[str, Any]:
         from airflow_provider_afilnet.api.calls import record_id
         from airflow_provider_afilnet.refresh.engine import Refresh
@@ -195,12 +207,15 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         self._check_not_lost("report_path", AfilnetOptionError, "there would be no report and no backup")
         folder = None if self.report_path is None else storage_path(self.report_path, "report_path")
         self._refresh = Refresh(self.hook.settings, group_id, options, report_folder=folder)
+        self.report_folder = None if folder is None else str(folder)
         self._end_if_killed()
         with self.open_rows(context) as rows:
             self._end_if_killed()
             result = self._refresh.run(rows, suppress=opt_outs).as_dict()
         self._end_if_killed()
-        self._tell_outlets(context, result)
+        tell_outlets(context, self.outlets or (), result)
+        if not options.dry_run:
+            self._tell_lineage(group_id)
         return result
 
     def on_kill(self) -> None:
@@ -244,12 +259,8 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
 
         return read
 
-    def _tell_outlets(self, context: Context, result: dict[str, Any]) -> None:
-        """Put the result into the events of the task's own outlet assets. The work is done, so nothing fails here."""
-        for outlet in self.outlets or ():
-            if not isinstance(outlet, Asset):
-                continue
-            try:
-                context["outlet_events"][outlet].extra = dict(result)
-            except Exception as error:  # noqa: BLE001 - the group is right already; an event must not turn it red
-                self.log.warning("The event of %s could not be given the counts: %s.", outlet, type(error).__name__)
+    def _tell_lineage(self, group_id: str) -> None:
+        from airflow_provider_afilnet.hooks.lineage import connection_uri, tell_lineage
+
+        opt_outs = (self.suppress_conn_id or self.opt_out_connection()) if self.suppress_sql is not None else None
+        tell_lineage(self.hook, group_id, [*self.source_uris(), *([connection_uri(opt_outs)] if opt_outs else [])])

@@ -52,6 +52,11 @@ class SqlToAfilnetGroupOperator(AfilnetRefreshOperator):
     def opt_out_connection(self) -> str | None:
         return self.sql_conn_id
 
+    def source_uris(self) -> list[str]:
+        from airflow_provider_afilnet.hooks.lineage import connection_uri
+
+        return [connection_uri(self.sql_conn_id)]
+
     @contextmanager
     def open_rows(self, context: Context) -> Iterator[RowSource]:
         from airflow_provider_afilnet.hooks.sql_rows import sql_rows

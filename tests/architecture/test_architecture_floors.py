@@ -15,7 +15,7 @@ import airflow_provider_afilnet
 
 ROOT = "airflow_provider_afilnet"
 SOURCE = Path(airflow_provider_afilnet.__file__).parent
-BELOW_THE_SKIN = {"exceptions", "refresh", "api"}
+BELOW_THE_SKIN = {"exceptions", "airflow_versions", "assets", "retries", "refresh", "api"}
 MAY_IMPORT = {
     "api": {"api"},
     "refresh": {"refresh", "api"},
@@ -27,11 +27,16 @@ MAY_IMPORT = {
     "__init__": set(),
     # The skin has an order of its own, so that none of its packages leans on one that leans on it.
     "exceptions": {"exceptions", "refresh", "api"},
+    "assets": {"assets", "api"},
+    "airflow_versions": {"airflow_versions"},
+    "retries": {"retries", "airflow_versions", "api"},
+    "links": {"links", "api"},
     "hooks": {"hooks", *BELOW_THE_SKIN},
     "triggers": {"triggers", "hooks", *BELOW_THE_SKIN},
     "sensors": {"sensors", "triggers", "hooks", *BELOW_THE_SKIN},
-    "operators": {"operators", "hooks", *BELOW_THE_SKIN},
+    "operators": {"operators", "links", "hooks", *BELOW_THE_SKIN},
     "transfers": {"transfers", "operators", "hooks", *BELOW_THE_SKIN},
+    "decorators": {"decorators", "operators", "hooks", *BELOW_THE_SKIN},
 }
 WITHOUT_AIRFLOW = {"api", "refresh", "sandbox", "cli", "pytest_plugin", "get_provider_info", "__init__"}
 COSTLY = {

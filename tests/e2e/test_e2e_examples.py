@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,11 @@ def no_variables(airflow_home: Path) -> Iterator[None]:
 
     with create_session() as session:
         session.query(Variable).delete()
+
+
+def example_dag(file: str, name: str) -> Any:
+    """A DAG of an example file, under the name that it has there."""
+    return runpy.run_path(str(EXAMPLES / f"{file}.py"))[name]
 
 
 def asset_events(uri: str) -> list[dict[str, Any]]:
@@ -90,7 +96,7 @@ def test_load_then_refresh_then_refresh_again(run_example, sandbox, warehouse, t
     # The country is assigned in every run; the refresh itself writes nothing.
     assert sandbox.writes == sandbox.count("assigncountrytogroup") == 1
 
-    events = asset_events("afilnet://group/customers")[-3:]
+    events = asset_events(f"afilnet://group/{group_id}")[-3:]
     assert [event["added"] for event in events] == [150, 0, 0]
     assert [event["deleted"] for event in events] == [0, 2, 0]
     assert all("mobile" not in json.dumps(event) for event in events)
@@ -114,6 +120,57 @@ def test_sensors(run_example, sandbox) -> None:
     run = run_example("example_afilnet_sensors", "afilnet_sensors", conf={"group_id": group_id})
     assert run.states == dict.fromkeys(("group_exists", "group_is_full", "start_campaign"), "success")
     assert run.values["group_is_full"] == 1000
+
+
+NEWSLETTER = "example_afilnet_taskflow"
+
+
+@pytest.mark.usefixtures("afilnet_conn")
+def test_a_function_feeds_a_group_and_its_event_says_how(run_example, sandbox, monkeypatch) -> None:
+    group_id = sandbox.create_group("g", "email", ["email", "name"], contacts=[{"email": "left@example.com"}])
+    monkeypatch.setenv("AIRFLOW_VAR_AFILNET_NEWSLETTER_GROUP", group_id)
+    run = run_example(NEWSLETTER, "afilnet_newsletter")
+    assert run.state == "success", run.states
+    assert [c["email"] for c in sandbox.contacts(group_id)] == [f"reader{n}@example.com" for n in range(3)]
+    event = asset_events(f"afilnet://group/{group_id}")[-1]
+    assert event == run.values["readers"]
+    assert (event["added"], event["deleted"]) == (3, 1)
+    assert run_example(NEWSLETTER, "afilnet_newsletter_ready").state == "success"
+
+
+def test_the_run_that_it_starts_is_given_the_counts(airflow_home, run_task) -> None:
+    names = {"name": "afilnet://group/7", "uri": "afilnet://group/7", "extra": {}}
+    counts = {"group_id": "7", "added": 3, "updated": 0, "deleted": 1, "rounds": 1}
+    moment = "2026-01-01T00:00:00Z"
+    event = {
+        "asset": names,
+        "extra": counts,
+        "timestamp": moment,
+        "source_aliases": [{"name": "afilnet_newsletter"}],
+        "source_dag_id": "afilnet_newsletter",
+        "source_task_id": "readers",
+        "source_run_id": "r",
+        "source_map_index": -1,
+    }
+    result = run_task(example_dag(NEWSLETTER, "ready_dag").get_task("announce"), consumed_asset_events=[event])
+    assert result.state == "success", result.error
+    assert result.value == [{"group_id": "7", "added": 3, "updated": 0, "deleted": 1}]
+
+
+@pytest.mark.usefixtures("afilnet_conn")
+def test_a_red_refresh_is_reported_with_its_counts(run_task, sandbox, monkeypatch, logs) -> None:
+    group_id = sandbox.create_group("g", "email", ["email", "name"])
+    readers = example_dag(NEWSLETTER, "newsletter_dag").get_task("readers")
+    rows = {("pages", "return_value"): 5}
+    sandbox.fail("refuse_row", keys=["reader4@example.com"])
+    result = run_task(
+        readers, xcoms=rows, variables={"afilnet_newsletter_group": group_id}, finalize=True, try_number=9
+    )
+    assert result.state == "failed"
+    assert f"Group {group_id}: 1 of 5 rows failed." in logs.text
+    sandbox.fail("error", code="INCORRECT_USER_PASSWORD")
+    run_task(readers, xcoms=rows, variables={"afilnet_newsletter_group": group_id}, finalize=True)
+    assert "The refresh ended before there was anything to count." in logs.text
 
 
 @pytest.mark.usefixtures("afilnet_conn", "no_variables")

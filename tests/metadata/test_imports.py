@@ -20,10 +20,13 @@ ALL = sorted(
 )
 # What a DAG file imports.
 FOR_DAG_FILES = (
+    "airflow_provider_afilnet.assets.groups",
+    "airflow_provider_afilnet.decorators.refresh",
     "airflow_provider_afilnet.exceptions",
     "airflow_provider_afilnet.hooks.afilnet",
     "airflow_provider_afilnet.operators.contacts",
     "airflow_provider_afilnet.operators.groups",
+    "airflow_provider_afilnet.retries",
     "airflow_provider_afilnet.sensors.groups",
     "airflow_provider_afilnet.transfers.sql_to_afilnet_group",
 )
@@ -71,6 +74,8 @@ def test_no_class_warns_when_it_is_used() -> None:
         "import airflow.sdk, airflow.triggers.base, warnings\n"
         "import airflow.providers.common.compat.sdk as sdk, airflow.providers.common.compat.connection\n"
         "[getattr(sdk, n) for n in ('BaseHook', 'BaseOperator', 'BaseSensorOperator', 'Asset', 'ObjectStoragePath')]\n"
+        # Looks through the decorators and the handlers of all providers.
+        "airflow.sdk.task.bash, sdk.Asset(uri='file:///a')\n"
         "warnings.simplefilter('error')\n"
         "from airflow_provider_afilnet.operators.groups import AfilnetCreateGroupOperator as C\n"
         "from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator as U\n"
@@ -80,6 +85,8 @@ def test_no_class_warns_when_it_is_used() -> None:
         "U(task_id='u', group_id=1, contacts=[])\n"
         "S(task_id='s', group_id=1)\n"
         "T(task_id='t', group_id=1, sql='select 1', sql_conn_id='x')\n"
+        "sdk.Asset(uri='afilnet://group/1')\n"
+        "airflow.sdk.task.afilnet_refresh(task_id='d', group_id=1)(lambda: [])()\n"
     )
 
 

@@ -28,17 +28,31 @@ def test_info_fits_the_runtime_schema() -> None:
 
 def test_every_part_fits_the_full_schema() -> None:
     """The runtime schema ignores the connection form; this one checks it, and every other part that it knows."""
-    parts = schema("provider.yaml.schema.json")["properties"]
+    full = schema("provider.yaml.schema.json")
+    parts, definitions = full["properties"], full.get("definitions", {})
     assert set(INFO) <= set(parts)
     for name, value in INFO.items():
-        if name in ("hooks", "operators", "sensors", "integrations", "triggers", "transfers", "connection-types"):
-            jsonschema.validate(value, parts[name])
+        if name not in ("package-name", "name", "description"):
+            jsonschema.validate(value, {**parts[name], "definitions": definitions})
 
 
 def test_airflow_discovers_the_provider() -> None:
     from airflow.providers_manager import ProvidersManager
 
     assert ProvidersManager().providers["airflow-provider-afilnet"].data["name"] == "Afilnet"
+
+
+def test_airflow_discovers_links_decorator_and_settings() -> None:
+    from airflow.providers.common.compat.sdk import conf
+    from airflow.providers_manager import ProvidersManager
+    from airflow.sdk import task
+
+    assert set(INFO["extra-links"]) <= set(ProvidersManager().extra_links_class_names)
+    assert task.afilnet_refresh.__module__ == "airflow_provider_afilnet.decorators.refresh"
+    assert set(INFO["config"]["afilnet"]["options"]) == {"panel_url_template", "report_url_templates"}
+    # Airflow formats every default, so a brace in one would break each of its processes.
+    for option in INFO["config"]["afilnet"]["options"]:
+        assert conf.get("afilnet", option) == ""
 
 
 def test_airflow_discovers_the_connection_type() -> None:
@@ -74,6 +88,7 @@ def test_every_module_that_is_named_can_be_imported_and_defines_classes() -> Non
         name for kind in ("hooks", "operators", "sensors", "triggers") for name in INFO[kind][0]["python-modules"]
     ]
     modules += [transfer["python-module"] for transfer in INFO["transfers"]]
+    modules += [link.rpartition(".")[0] for link in INFO["extra-links"]]
     for name in modules:
         module = import_module(name)
         assert any(

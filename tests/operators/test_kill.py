@@ -9,10 +9,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_afilnet.exceptions import AfilnetStoppedError
 from airflow_provider_afilnet.operators import contacts, groups
@@ -56,13 +57,19 @@ def terminated(*, after: float) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def killed(run_task: Run, sandbox: Sandbox, case: tuple[Any, dict[str, Any], str]) -> Any:
+def slow_task(sandbox: Sandbox, case: tuple[Any, dict[str, Any], str], **options: Any) -> tuple[Any, str]:
+    """The operator of a case, and the method of it that takes its time."""
     operator, arguments, method = case
     if method != "creategroup":
         arguments = {"group_id": sandbox.create_group("g", "mobile", ["mobile", "name"]), **arguments}
     sandbox.fail("latency", seconds=0.9, methods=method)
+    return operator(task_id="t", retries=3, **arguments, **options), method
+
+
+def killed(run_task: Run, sandbox: Sandbox, case: tuple[Any, dict[str, Any], str]) -> Any:
+    task, method = slow_task(sandbox, case)
     with terminated(after=0.5):
-        result = run_task(operator(task_id="t", retries=3, **arguments))
+        result = run_task(task)
     assert sandbox.count(method) == 1
     assert result.value is None
     return result
@@ -83,6 +90,19 @@ def test_work_that_would_be_doubled_is_not(run_task: Run, sandbox: Sandbox, case
     assert "a retry would do it twice" in str(result.error)
     if case == "create":
         assert sandbox.groups()[0]["id"] in str(result.error)
+
+
+@pytest.mark.parametrize("case", {**REPEATABLE, **NOT_REPEATABLE})
+def test_a_call_that_a_time_out_ends_is_retried_only_if_that_does_no_harm(
+    run_task: Run, sandbox: Sandbox, case: str
+) -> None:
+    task, _ = slow_task(sandbox, {**REPEATABLE, **NOT_REPEATABLE}[case], execution_timeout=timedelta(seconds=0.5))
+    result = run_task(task)
+    if case in REPEATABLE:
+        assert (result.state, type(result.error)) == ("up_for_retry", AirflowTaskTimeout)
+    else:
+        assert (result.state, type(result.error)) == ("failed", AirflowFailException)
+        assert "may have been applied" in str(result.error)
 
 
 def test_a_remembered_group_is_found_again(run_task: Run, sandbox: Sandbox) -> None:

@@ -71,7 +71,9 @@ def reference() -> str:
         for operator in operators(module):
             body, said = described(operator)
             parts.append(f"### {operator.__name__}\n\n{body}\n")
-            rows = [f"| `{name}` | {_default(name, value)} | {said[name]} |" for name, value in arguments(operator).items()]
+            rows = [
+                f"| `{name}` | {_default(name, value)} | {said[name]} |" for name, value in arguments(operator).items()
+            ]
             parts.append("\n".join(["| argument | default | meaning |", "|---|---|---|", *rows]) + "\n")
     return "\n".join(parts)
 

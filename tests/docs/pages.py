@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")))
@@ -25,6 +26,9 @@ class Block:
     text: str
 
 
+# A block in a list is indented as the list's text is.
+_FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+
 CLAIMED: set[Block] = set()
 
 
@@ -36,8 +40,10 @@ def text_of(page: str) -> str:
 @cache
 def blocks(page: str) -> tuple[Block, ...]:
     """Every fenced block; one without a language has the language ``""``."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text_of(page), re.DOTALL | re.MULTILINE)
-    return tuple(Block(page, number, language, text) for number, (language, text) in enumerate(found))
+    return tuple(
+        Block(page, number, language, dedent(text))
+        for number, (_, language, text) in enumerate(_FENCED.findall(text_of(page)))
+    )
 
 
 def claim(page: str, language: str, containing: str) -> str:
@@ -50,7 +56,7 @@ def claim(page: str, language: str, containing: str) -> str:
 
 def prose_of(page: str) -> str:
     """The page without its blocks."""
-    return re.sub(r"^```.*?^```$", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
+    return _FENCED.sub("", text_of(page))
 
 
 def section(page: str, title: str) -> str:

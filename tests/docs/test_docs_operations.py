@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docs.pages import names_in, section, table
 from e2e.forked_tasks import ForkServer
-from pages import names_in, section, table
 from told_to_end import terminated
 
 from airflow_provider_afilnet.api.methods import METHODS

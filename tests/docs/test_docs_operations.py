@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs.pages import names_in, section, table
+from docs.pages import claim, names_in, section, table
 from e2e.forked_tasks import ForkServer
 from told_to_end import terminated
 
@@ -25,6 +25,7 @@ from airflow_provider_afilnet.sandbox import Sandbox
 pytestmark = pytest.mark.usefixtures("afilnet_conn")
 
 PAGE = "docs/operations.md"
+PROGRESS = claim(PAGE, "text", "writes planned")
 EVENTS = ("answer lost", "SIGKILL", "SIGTERM", "execution_timeout")
 GROUPS, CONTACTS = "airflow_provider_afilnet.operators.groups", "airflow_provider_afilnet.operators.contacts"
 TRANSFERS = "airflow_provider_afilnet.transfers.sql_to_afilnet_group"
@@ -263,3 +264,72 @@ def public_operators() -> Iterator[type]:
         for found in vars(module).values():
             if isinstance(found, type) and issubclass(found, BaseOperator) and found.__module__ == module.__name__:
                 yield found
+
+
+def test_the_progress_line_is_that_of_the_code(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the counts of the page's line, 10 s after a line and 5 s into a round."""
+    from airflow_provider_afilnet.refresh import progress
+    from airflow_provider_afilnet.refresh.pace import Pace, StopFlag
+
+    pace = Pace(0, StopFlag())
+    told = progress.Progress("1000", pace)
+    told.rows, told.contacts = 20_000, 20_000
+    told.begin_round(300)
+    told.done, pace.calls = 97, 100
+    now = time.monotonic()
+    told._told_at, told._round_began = now - progress.SECONDS, now - 10 * 97 / 203
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    caplog.set_level("INFO")
+    told.tick()
+    assert caplog.messages == [PROGRESS.rstrip()]
+
+
+def test_a_trigger_that_begins_again_keeps_its_deadline_and_asks_at_once(sandbox: Sandbox) -> None:
+    """A restarted triggerer makes it anew from what was stored, as the table of the sensors says."""
+    import asyncio
+
+    from airflow_provider_afilnet.triggers.groups import AfilnetGroupExistsTrigger
+
+    now = time.time()
+    first = AfilnetGroupExistsTrigger(
+        afilnet_conn_id="afilnet_default",
+        group_id="555",
+        started=now - 100,
+        deadline=now + 1.5,
+        next_look=now - 50,
+        poke_interval=60,
+    )
+    stored = json.loads(json.dumps(first.serialize()[1]))
+
+    async def begin(seconds: float) -> list[Any]:
+        """The events of the trigger as it is made anew, ended after so many seconds."""
+        fired: list[Any] = []
+
+        async def collect() -> None:
+            fired.extend([event.payload async for event in AfilnetGroupExistsTrigger(**stored).run()])
+
+        await asyncio.wait({task := asyncio.create_task(collect())}, timeout=seconds)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return fired
+
+    assert asyncio.run(begin(0.5)) == []
+    assert sandbox.count("getgroupcolumns") == 1
+    (event,) = asyncio.run(begin(30))
+    assert event["status"] == "late"
+    assert now + 1.5 <= time.time() < now + 30
+    assert sandbox.count("getgroupcolumns") == 3
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_size_sensor_whose_connection_nobody_defined_is_retried(
+    mode: str, run_task: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    from airflow_provider_afilnet.sensors.groups import AfilnetGroupSizeSensor
+
+    sensor = AfilnetGroupSizeSensor(
+        task_id="t", group_id="1", min_contacts=1, afilnet_conn_id="nobody", mode=mode, retries=1
+    )
+    assert run_task(sensor).state == "up_for_retry"

@@ -24,6 +24,7 @@ MAKE = claim(README, "bash", "make demo")
 INSTALL = claim(README, "bash", "pip install .")
 ENVIRONMENT = claim(README, "bash", "me@example.com")
 SANDBOX = claim(README, "bash", "airflow_provider_afilnet.sandbox")
+ON_ITS_PAGE = claim("docs/sandbox.md", "bash", "-m airflow_provider_afilnet.sandbox")
 SANDBOX_ENVIRONMENT = claim(README, "bash", '"host": "http://127.0.0.1:8765"')
 FIRST_DAG = claim(README, "python", "customers_to_afilnet")
 BY_HAND = claim(README, "bash", "airflow dags test customers_to_afilnet")
@@ -106,7 +107,7 @@ def test_the_first_dag_runs_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_sandbox_command_is_that_of_its_page() -> None:
-    assert claim("docs/sandbox.md", "bash", "-m airflow_provider_afilnet.sandbox") == SANDBOX
+    assert ON_ITS_PAGE == SANDBOX
 
 
 def test_the_commands_of_contributing(tmp_path: Path) -> None:

@@ -115,10 +115,10 @@ def test_the_first_mirror(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Red and dry, then dry with the whole plan, then for good, then as always; with the commands' own ``--conf``."""
-    people = [{"mobile": f"346{n:08d}", "name": "Ana"} for n in range(600)]
+    people = [{"mobile": f"346{n:08d}", "name": "Ana"} for n in range(60)]
     group = sandbox.create_group("g", "mobile", ["mobile", "name"], people)
     warehouse.execute("CREATE TABLE customers (mobile TEXT, name TEXT)")
-    kept = [(person["mobile"], person["name"]) for person in people[:300]]
+    kept = [(person["mobile"], person["name"]) for person in people[:30]]
     warehouse.executemany("INSERT INTO customers VALUES (?, ?)", [*kept, ("34700000001", "New")])
     monkeypatch.setenv("AIRFLOW_VAR_CUSTOMERS_GROUP", group)
     monkeypatch.setenv("AIRFLOW_VAR_AFILNET_REPORTS", str(tmp_path / "reports"))
@@ -129,18 +129,18 @@ def test_the_first_mirror(
         return run_dag("first_mirror", FIRST_MIRROR, conf=json.loads(words[5]) if words else None)
 
     assert run(None).state == "failed"
-    assert run(DRY).values["refresh"]["deleted"] == 300
-    assert len(sandbox.contacts(group)) == 600
+    assert run(DRY).values["refresh"]["deleted"] == 30
+    assert len(sandbox.contacts(group)) == 60
     assert sandbox.writes == 0
     journals = [path.read_text().splitlines() for path in (tmp_path / "reports").rglob("journal.jsonl")]
-    assert sorted(map(len, journals)) == [0, 301]
+    assert sorted(map(len, journals)) == [0, 31]
     real = run(REAL).values["refresh"]
-    assert (real["added"], real["deleted"]) == (1, 300)
+    assert (real["added"], real["deleted"]) == (1, 30)
     (backup,) = (tmp_path / "reports").rglob("backup.jsonl")
-    assert len(backup.read_text().splitlines()) == 300
+    assert len(backup.read_text().splitlines()) == 30
     again = re.sub(r"^ +(dry_run|max_deletes)=.*\n", "", FIRST_MIRROR, flags=re.MULTILINE)
     assert len(again.splitlines()) == len(FIRST_MIRROR.splitlines()) - 2
-    assert run_dag("first_mirror", again).values["refresh"]["unchanged"] == 301
+    assert run_dag("first_mirror", again).values["refresh"]["unchanged"] == 31
 
 
 def test_the_plan_of_a_dry_run_is_that_of_the_run(

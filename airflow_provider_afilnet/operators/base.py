@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, BaseOperatorLink
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    BaseOperatorLink,
+)
 
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
@@ -24,7 +29,8 @@ class AfilnetBaseOperator(BaseOperator):
 
     An error that a repeat cannot help ends the task at once, whatever ``retries`` says; any other is raised as it is,
     so that Airflow retries, where it knows retry policies (3.3) as :class:`AfilnetRetryPolicy` says, unless the task
-    has another. A task that is told to end while a call is under way ends the call and is not green.
+    has another. A task that is told to end while a call is under way ends the call and is not green. One that would do
+    its work twice if it were repeated is not retried after its ``execution_timeout`` either.
 
     :param afilnet_conn_id: id of the Airflow connection.
     """
@@ -55,6 +61,13 @@ class AfilnetBaseOperator(BaseOperator):
         with ending_for_good():
             try:
                 result = self.work(context)
+            except AirflowTaskTimeout as timeout:
+                if self.may_repeat():
+                    raise
+                raise AirflowFailException(
+                    "The task's execution_timeout ended its call. The call may have been applied, and a retry could do "
+                    "it twice, so there is none: look in the Afilnet panel before you run the task again."
+                ) from timeout
             finally:
                 self.hook.close()
             self._end_if_killed(result)

@@ -157,8 +157,9 @@ class AfilnetAddContactListOperator(AfilnetBaseOperator):
 
     It is the plain method: what becomes of contacts that are there already is unknown, and nothing is read back. To
     make a group follow a list use :class:`AfilnetUpsertContactsOperator`. The contacts show among the task's rendered
-    fields. An unclear answer, or being told to end during the call, ends the task without retries, since a repeat could
-    add everybody twice.
+    fields. An unclear answer, being told to end during the call, or the ``execution_timeout`` ends the task without
+    retries, since a repeat could add everybody twice. If a worker dies during the call Airflow retries: set
+    ``retries=0`` against that.
 
     :param group_id: the group.
     :param contacts: each a mapping of field name to text; any character may be used. A call has a largest size that is

@@ -32,7 +32,8 @@ class AfilnetCreateGroupOperator(AfilnetBaseOperator):
 
     A retry is safe: a lost or unclear answer ends the task without retries; only a call that certainly created nothing
     (no connection, HTTP 429) is tried again, and it takes its mark away first. A task that is told to end during the
-    call ends without retries, unless ``remember_as`` keeps the id for the next try.
+    call, or that its ``execution_timeout`` ends, ends without retries, unless ``remember_as`` tells the next try. A
+    worker that dies during the call is another matter: Airflow retries, so set ``remember_as``, or ``retries=0``.
 
     :param name: the group's name.
     :param group_type: ``mobile`` or ``email``; also the name of the key field.

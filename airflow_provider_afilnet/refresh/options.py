@@ -48,7 +48,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class RefreshOptions:
-    """What a refresh is to do; make it with :meth:`read`. The README's table explains every option."""
+    """What a refresh is to do; make it with :meth:`read`. The table in ``docs/refresh.md`` explains every option."""
 
     mode: Mode = "upsert"
     key_field: str | None = None

@@ -1,210 +1,140 @@
-"""The README says what is true: its code runs, its tables are complete, its commands exist."""
+"""The README, SECURITY and CONTRIBUTING say what is true: their code runs, their commands exist."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from docs.pages import ROOT, claim, prose_of, section, table
 
+from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-def section(title: str) -> str:
-    """The text between a heading and the next one of the same or a higher level."""
-    marks = re.search(rf"^(#+) {re.escape(title)}$", README, re.MULTILINE)
-    assert marks, title
-    rest = README[marks.end() :]
-    end = re.search(rf"^#{{1,{len(marks[1])}}} ", rest, re.MULTILINE)
-    return rest[: end.start()] if end else rest
-
-
-def table_names(text: str) -> list[str]:
-    """Names in the first column of a table."""
-    names = []
-    for row in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE):
-        names += re.findall(r"`([\w.-]+)`", row)
-    return names
+README, CONTRIBUTING = "README.md", "CONTRIBUTING.md"
+TEASER = claim(README, "python", "who left")
+MAKE = claim(README, "bash", "make demo")
+INSTALL = claim(README, "bash", "pip install .")
+ENVIRONMENT = claim(README, "bash", "me@example.com")
+SANDBOX = claim(README, "bash", "airflow_provider_afilnet.sandbox")
+ON_ITS_PAGE = claim("docs/sandbox.md", "bash", "-m airflow_provider_afilnet.sandbox")
+SANDBOX_ENVIRONMENT = claim(README, "bash", '"host": "http://127.0.0.1:8765"')
+FIRST_DAG = claim(README, "python", "customers_to_afilnet")
+BY_HAND = claim(README, "bash", "airflow dags test customers_to_afilnet")
+CHECKS = claim(CONTRIBUTING, "bash", "make lint")
+PYTEST = claim(CONTRIBUTING, "bash", "-m pytest")
+REFERENCE = claim(CONTRIBUTING, "bash", "operator_reference.py")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-PLAIN = [block for block in BLOCKS if "Refresh(" in block]
-# Files of a user's own test, which tests/plugin runs as a whole.
-FILES = [block for block in BLOCKS if re.match(r"# \S+\.py\n", block)]
-IN_DAGS = [block for block in BLOCKS if block not in PLAIN + FILES]
-
-
-@pytest.mark.parametrize("block", IN_DAGS, ids=range(len(IN_DAGS)))
-def test_code_blocks_run_in_a_dag_file(block: str) -> None:
-    """Each block is complete Python; operators are built as a DAG file would build them."""
-    source = (
-        "from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator\n"
-        "from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator\n"
+def outside(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """A script as a reader's shell runs it, with this interpreter first and nothing of our own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AFILNET"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT), **more, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
-    names: dict[str, object] = {}
-    exec(compile(source + block, "README.md", "exec"), names)
 
 
-def test_the_plain_python_block_refreshes_a_group(sandbox, capsys) -> None:
-    (block,) = PLAIN
-    group_id = sandbox.create_group("g", "mobile", ["mobile", "name"])
-    block = block.replace("http://127.0.0.1:8765", sandbox.url).replace('"1000"', repr(group_id))
-    block = block.replace('password="demo"', f"password={sandbox.password!r}")
-    exec(compile(block, "README.md", "exec"), {})
-    assert "1 added" in capsys.readouterr().out
-    assert [c["mobile"] for c in sandbox.contacts(group_id)] == ["34600000001"]
+def test_the_first_block_is_a_task() -> None:
+    names: dict[str, Any] = {"SqlToAfilnetGroupOperator": SqlToAfilnetGroupOperator}
+    made = eval(compile(TEASER, README, "eval"), names)
+    assert (made.mode, made.default_region) == ("mirror", "ES")
 
 
-def test_the_environment_block_is_a_working_connection(monkeypatch) -> None:
-    from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
-
-    (value,) = re.findall(r"export AIRFLOW_CONN_AFILNET_DEFAULT='(.*)'", README)
-    json.loads(value)
-    monkeypatch.setenv("AIRFLOW_CONN_AFILNET_DEFAULT", value)
-    assert AfilnetHook().settings.base_url == "https://www.afilnet.com"
+def test_the_promise_is_that_of_the_refresh_page() -> None:
+    (short,) = re.findall(r"^> After a green task the group equals the query, (.*)$", prose_of(README), re.MULTILINE)
+    assert short.startswith("contact by contact")
+    assert "> After a green task the group equals the query, contact by contact" in prose_of("docs/refresh.md")
 
 
-CONNECTIONS = re.findall(r"```json\n(.*?)```", section("SOAP, and JSON with OAuth 2.0"), re.DOTALL)
-
-
-@pytest.mark.parametrize("block", CONNECTIONS, ids=range(len(CONNECTIONS)))
-def test_the_example_connections_work(block: str, sandbox, monkeypatch) -> None:
-    """Each reads the balance once its addresses are those of a sandbox that knows its user or its client."""
-    from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
-
-    assert len(CONNECTIONS) == 3
-    text = re.sub(r"https://[a-z]+\.example\.com", sandbox.url, block)
-    user, client = json.loads(block).get("login", "someone"), json.loads(block)["extra"].get("client_id")
-    sandbox.add_account(user, "secret", balance=7)
-    if client:
-        sandbox.add_client(user, client, "its-secret")
-    monkeypatch.setenv("AIRFLOW_CONN_AFILNET_DEFAULT", text)
-    assert AfilnetHook().test_connection() == (True, f"Signed in at {sandbox.url}; the account has 7 credits.")
-
-
-def test_the_options_table_is_complete_and_its_defaults_are_true() -> None:
-    from airflow_provider_afilnet.operators.refresh import AfilnetRefreshOperator
-
-    parameters = inspect.signature(AfilnetRefreshOperator.__init__).parameters
-    options = [name for name in parameters if name not in ("self", "group_id", "kwargs")]
-    text = section("The refresh")
-    assert sorted(table_names(text)) == sorted(options)
-    for names, default in re.findall(r"^\| (`[^|]*) \| ([^|]*) \|", text, re.MULTILINE):
-        shown = [part.strip().strip("`") for part in default.split(",")]
-        for name, value in zip(re.findall(r"`(\w+)`", names), shown * 9, strict=False):
-            true = parameters[name].default
-            expected = {None: ("none", "from the columns"), True: ("true",), False: ("false",)}
-            if isinstance(true, (bool, type(None))):
-                assert value in expected[true], name
-            elif isinstance(true, str):
-                assert value == true, name
-            else:
-                assert float(value) == float(true), name
-
-
-def test_the_operators_table_names_every_public_class() -> None:
-    from airflow.providers.common.compat.sdk import BaseOperator
-
-    from airflow_provider_afilnet.operators import contacts, groups
-    from airflow_provider_afilnet.sensors import groups as sensors
-    from airflow_provider_afilnet.transfers import sql_to_afilnet_group
-
-    public = {
-        name
-        for module in (contacts, groups, sensors, sql_to_afilnet_group)
-        for name, found in vars(module).items()
-        if inspect.isclass(found) and issubclass(found, BaseOperator) and found.__module__ == module.__name__
-    }
-    named = {name for name in table_names(section("Operators and sensors")) if name[0].isupper()}
-    assert named == {name for name in public if not name.startswith("_")}
-
-
-def test_the_extras_table_names_what_the_form_has() -> None:
-    from airflow_provider_afilnet.get_provider_info import get_provider_info
-
-    (connection_type,) = get_provider_info()["connection-types"]
-    table = section("The connection").split("| extra |")[1]
-    assert table_names(table) == list(connection_type["conn-fields"])
-
-
-def test_links_and_make_targets_exist() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"(?:^|`)make (\w+)", section("Two commands") + section("Development"), re.MULTILINE):
+    text = MAKE + CHECKS + prose_of(README) + prose_of(CONTRIBUTING)
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+    assert {"demo", "test", "lint", "types", "test-long"} <= targets
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_sandbox_command_and_its_faults_are_accepted() -> None:
-    text = section("The sandbox")
-    faults = [argument for fault in re.findall(r"`--fault ([^`]+)`", text) for argument in ("--fault", fault)]
-    assert len(faults) >= 6
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_afilnet.sandbox", "--port", "0", "--latency", "0.1", *faults],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert "http://127.0.0.1:" in process.stdout.readline()
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
+def test_the_install_block_names_what_can_be_installed() -> None:
+    extras = PROJECT["optional-dependencies"]
+    named = re.findall(r"pip install '\.\[(\w+)\]'", INSTALL)
+    # The others are for the demo and for those who develop.
+    assert set(named) == set(extras) - {"dev", "demo"}
+    text = section(README, "Install")
+    assert f"Python {PROJECT['requires-python'].removeprefix('>=')} or later" in text
+    (airflow,) = [need for need in PROJECT["dependencies"] if need.startswith("apache-airflow>=")]
+    assert f"Airflow {airflow.removeprefix('apache-airflow>=').removesuffix('.0')} or later" in text
+    (tested,) = re.findall(r"\(Airflow ([\d.]+)\)", text)
+    assert f"apache-airflow=={tested}\n" in (ROOT / "constraints.txt").read_text()
 
 
-def test_the_curl_lines_sign_in_and_read_the_balance() -> None:
-    """The lines as they stand in the README, one for POST, GET and Basic; only the port is the test's own."""
-    assert shutil.which("curl"), "curl is needed: apt-get install curl"
-    lines = re.findall(r"^curl .*$", section("The sandbox"), re.MULTILINE)
-    assert len(lines) == 3
-    (printed,) = re.findall(r"^Each prints `(.*?)`", section("The sandbox"), re.MULTILINE)
-    with Sandbox() as sandbox:
-        for line in lines:
-            assert "http://127.0.0.1:8765/" in line
-            ran = line.replace("http://127.0.0.1:8765", sandbox.url)
-            done = subprocess.run(["/bin/sh", "-c", ran], capture_output=True, text=True, timeout=30)
-            assert (done.returncode, done.stdout) == (0, printed), line
-        assert [(call.style, call.method, call.status) for call in sandbox.calls] == [
-            ("post", "getbalance", 200),
-            ("get", "getbalance", 200),
-            ("basic", "getbalance", 200),
-        ]
+@pytest.mark.parametrize("block", [ENVIRONMENT, SANDBOX_ENVIRONMENT], ids=["account", "sandbox"])
+def test_the_environment_blocks_are_working_connections(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (value,) = re.findall(r"export AIRFLOW_CONN_AFILNET_DEFAULT='(.*)'", block)
+    monkeypatch.setenv("AIRFLOW_CONN_AFILNET_DEFAULT", value)
+    host = json.loads(value).get("host", "https://www.afilnet.com")
+    assert AfilnetHook().settings.base_url == host
 
 
-def test_the_command_line_block_runs(sandbox, tmp_path) -> None:
-    """Every line, as the shell runs it."""
-    (block,) = re.findall(r"```bash\n(.*?)```", section("Command line"), re.DOTALL)
-    group_id = sandbox.create_group("g", "mobile", ["mobile", "name"], [{"mobile": "34600000001", "name": "Ana"}])
-    block = block.replace("http://127.0.0.1:8765", sandbox.url).replace(" 1000 ", f" {group_id} ")
-    block = block.replace("AFILNET_PASSWORD=demo", f"AFILNET_PASSWORD={sandbox.password}")
-    assert len(re.findall(r"^afilnet ", block, re.MULTILINE)) == 5
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AFILNET"))}
-    done = subprocess.run(
-        ["bash", "-e", "-c", block],
-        cwd=tmp_path,
-        env={**kept, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "api_facts" in done.stdout
-    assert done.stdout.rstrip().splitlines()[-1].startswith("1 rows: 0 added, 0 updated, 1 unchanged")
-    assert [group["id"] for group in sandbox.groups()] == [group_id]
+def test_the_first_dag_runs_by_hand(tmp_path: Path) -> None:
+    """The README's steps from the sandbox to the group, in a home of their own; only ports and the database's place."""
+    (told,) = re.findall(r"prints what the group holds now: `(.*?)`", prose_of(README))
+    (tmp_path / "home" / "dags").mkdir(parents=True)
+    (tmp_path / "home" / "dags" / "customers_to_afilnet.py").write_text(FIRST_DAG)
+    install, _, steps = BY_HAND.partition("\n")
+    assert install.split()[:2] == ["pip", "install"]
+    assert any(install.split()[2] in need for need in PROJECT["optional-dependencies"]["demo"])
+    with Sandbox(user="demo", password="demo") as sandbox:
+        script = (SANDBOX_ENVIRONMENT + steps).replace("http://127.0.0.1:8765", sandbox.url)
+        done = outside(script.replace("/tmp/", f"{tmp_path}/"), tmp_path, AIRFLOW_HOME=str(tmp_path / "home"))
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        assert done.stdout.rstrip().endswith(told)
+        assert sandbox.contacts("1000") == [json.loads(told)]
 
 
-def test_no_place_is_left_to_be_filled_in() -> None:
-    assert not re.search(r"@[A-Z]+@|TODO|XXX", README)
+def test_the_sandbox_command_is_that_of_its_page() -> None:
+    assert ON_ITS_PAGE == SANDBOX
+
+
+def test_the_commands_of_contributing(tmp_path: Path) -> None:
+    """pytest collects those folders; the reference is written anew, which changes nothing."""
+    commands = re.findall(r"^make \w+", CHECKS, re.MULTILINE)
+    assert re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == commands
+    before = (ROOT / "docs" / "operators.md").read_text()
+    for command in (PYTEST.rstrip() + " --collect-only -q", REFERENCE.rstrip()):
+        done = outside(command.replace(".venv/bin/python", sys.executable), ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (ROOT / "docs" / "operators.md").read_text() == before
+
+
+def test_the_layout_has_every_folder() -> None:
+    named = {name for row in table(section(CONTRIBUTING, "Layout")) for name in re.findall(r"`([\w/]+)`", row[0])}
+    package = {path.name for path in (ROOT / "airflow_provider_afilnet").iterdir() if (path / "__init__.py").exists()}
+    assert {name.rpartition("/")[2] for name in named} >= package
+    for name in named:
+        assert (ROOT / name).is_dir() or (ROOT / "airflow_provider_afilnet" / name).is_dir(), name
+
+
+def test_the_masks_of_security_are_those_of_the_code() -> None:
+    from airflow_provider_afilnet.api.masking import mask_key
+
+    (row,) = [line for line in prose_of("SECURITY.md").split("\n- ") if line.startswith("**Phones and e-mails**")]
+    masked = re.findall(r"`([^`]+\*[^`]+)`", row)
+    assert masked == [mask_key("34600000001"), mask_key("ana@example.com")]
 
 
 def test_nothing_names_this_machine() -> None:
@@ -213,9 +143,16 @@ def test_nothing_names_this_machine() -> None:
     here = [str(Path.home()) + "/", str(ROOT)]
     for name in tracked:
         path = ROOT / name
-        if path.suffix in (".py", ".md", ".toml", ".txt", "") and path.is_file():
+        if path.suffix in (".py", ".md", ".toml", ".txt", ".yaml", "") and path.is_file():
             text = path.read_text()
             assert not any(place in text for place in here), name
     constraints = (ROOT / "constraints.txt").read_text()
     assert "://" not in constraints
     assert re.search(r"^apache-airflow==3\.", constraints, re.MULTILINE)
+
+
+def test_a_source_distribution_has_the_pages() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = config["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    for name in ("docs", "SECURITY.md", "CONTRIBUTING.md", ".airflow-registry.yaml"):
+        assert name in included

@@ -1,14 +1,14 @@
-"""The README's restore, as it stands there, gives the contacts of a backup back, value by value."""
+"""The restore of ``docs/refresh.md``, as it stands there, gives the contacts of a backup back, value by value."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docs.pages import claim
 from s3_server import S3Server
 
 from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("afilnet_conn")
 
 Run = Callable[..., Any]
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+RESTORE = claim("docs/refresh.md", "python", 'task_id="restore"')
 COLUMNS = ["mobile", "name", "city", "note"]
 NATIONAL, NATIONAL_GONE = "600000020", "600000021"
 
@@ -80,13 +80,12 @@ def mirror(group: str, reports: str, **options: Any) -> AfilnetUpsertContactsOpe
 
 
 def restore(group: str, reports: str, **options: Any) -> AfilnetUpsertContactsOperator:
-    """The README's block with this group, this file, and more options."""
-    (block,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if '"restore"' in block)
-    block = block.replace('"1000"', repr(group)).replace(
+    """The page's block with this group, this file, and more options."""
+    block = RESTORE.replace('"1000"', repr(group)).replace(
         "/reports/scheduled__2026-11-20/refresh", f"{reports}/manual__t/mirror"
     )
     names = {"AfilnetUpsertContactsOperator": lambda **given: AfilnetUpsertContactsOperator(**{**given, **options})}
-    made = eval(compile(block, "README.md", "eval"), names)
+    made = eval(compile(block, "refresh.md", "eval"), names)
     assert isinstance(made, AfilnetUpsertContactsOperator)
     return made
 

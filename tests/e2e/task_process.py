@@ -1,8 +1,9 @@
 """Refresh tasks in processes of their own, in Airflow's task runner, so that tests can signal, kill and measure them.
 
 Run as ``python task_process.py TASK``, where TASK is a JSON object of arguments of ``SqlToAfilnetGroupOperator``, or
-with ``contacts`` among them of ``AfilnetUpsertContactsOperator``: one task; prints the state it ends in, its XCom and
-the process's peak of resident memory. Airflow connections and settings come from the environment.
+with ``contacts`` among them of ``AfilnetUpsertContactsOperator``, or with ``operator`` of that one (``module:class``):
+one task; prints each Variable that it sets, the state it ends in, its XCom and the process's peak of resident memory.
+Airflow connections and settings come from the environment.
 
 Run as ``python task_process.py --fork``: a parent that has imported Airflow and forks a child per task, as Airflow's
 own supervisor does; see :class:`forked_tasks.ForkServer`, which starts it.
@@ -37,7 +38,19 @@ IMPORTED_FIRST = (
 """What a task would begin with; a forked child finds it there."""
 
 
+class PrintedVariables(dict[str, str]):
+    """Airflow Variables, printed when they are set: a process that is killed cannot hand them over."""
+
+    def __setitem__(self, name: str, value: str) -> None:
+        super().__setitem__(name, value)
+        print(f"variable: {json.dumps({name: value})}", flush=True)
+
+
 def run(arguments: dict[str, Any]) -> None:
+    if path := arguments.pop("operator", None):
+        module, _, name = path.partition(":")
+        end(getattr(importlib.import_module(module), name)(**arguments))
+        return
     timeout = arguments.pop("execution_timeout", None)
     query = {"sql_conn_id": "warehouse", "sql": "SELECT mobile, name FROM customers"}
     operator, source = (
@@ -52,9 +65,14 @@ def run(arguments: dict[str, Any]) -> None:
             "execution_timeout": timedelta(seconds=timeout) if timeout else None,
         }
     )
+    end(task)
+
+
+def end(task: Any) -> None:
+    """Run the task to its end."""
     print("begins", flush=True)
     with pytest.MonkeyPatch.context() as patch:
-        result = run_one_task(task, patch)
+        result = run_one_task(task, patch, variables=PrintedVariables())
     print(f"ended: {result.state} {type(result.error).__name__} {result.error or ''}", flush=True)
     print(f"value: {json.dumps(result.value)}", flush=True)
     print(f"peak: {peak()}", flush=True)

@@ -421,7 +421,7 @@ def test_killed_then_run_once_more_is_exact(case: Case, killed: Callable[[Case],
 
 
 def test_a_value_that_went_with_a_replacement_comes_back_from_the_backup(make_world: Make) -> None:
-    """As the README says: an upsert of the backup, and then the refresh as always."""
+    """As ``docs/refresh.md`` says: an upsert of the backup, and then the refresh as always."""
     world = make_world()
     bulk = -(-(ADDED - PROBES) // BATCH)
     # Killed while a contact is away: the server wants a minute's pause before its addition.

@@ -1,18 +1,14 @@
-"""An operator or a sensor that is told to end during a call is never green, and repeats only what does no harm.
-
-SIGTERM comes as the supervisor sends it: Airflow's handler calls ``on_kill`` in the main thread, and the task goes on.
-"""
+"""An operator or a sensor that is told to end during a call is never green, and repeats only what does no harm."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+from told_to_end import terminated
 
 from airflow_provider_afilnet.exceptions import AfilnetStoppedError
 from airflow_provider_afilnet.operators import contacts, groups
@@ -41,29 +37,20 @@ NOT_REPEATABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
-@contextmanager
-def terminated(*, after: float) -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    main = threading.main_thread().ident or 0
-    stopper = threading.Timer(after, lambda: signal.pthread_kill(main, signal.SIGTERM))
-    # Until Airflow sets its own handler, the signal must not end the test run.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    stopper.start()
-    try:
-        yield
-    finally:
-        stopper.join()
-        signal.signal(signal.SIGTERM, before)
-
-
-def killed(run_task: Run, sandbox: Sandbox, case: tuple[Any, dict[str, Any], str]) -> Any:
+def slow_task(sandbox: Sandbox, case: tuple[Any, dict[str, Any], str], **options: Any) -> tuple[Any, Any]:
+    """The operator of a case, and the fault that makes its call take its time."""
     operator, arguments, method = case
     if method != "creategroup":
         arguments = {"group_id": sandbox.create_group("g", "mobile", ["mobile", "name"]), **arguments}
-    sandbox.fail("latency", seconds=0.9, methods=method)
-    with terminated(after=0.5):
-        result = run_task(operator(task_id="t", retries=3, **arguments))
-    assert sandbox.count(method) == 1
+    fault = sandbox.fail("latency", seconds=0.9, methods=method)
+    return operator(task_id="t", retries=3, **arguments, **options), fault
+
+
+def killed(run_task: Run, sandbox: Sandbox, case: tuple[Any, dict[str, Any], str]) -> Any:
+    task, fault = slow_task(sandbox, case)
+    with terminated(lambda: fault.hits):
+        result = run_task(task)
+    assert fault.hits == 1
     assert result.value is None
     return result
 
@@ -85,6 +72,19 @@ def test_work_that_would_be_doubled_is_not(run_task: Run, sandbox: Sandbox, case
         assert sandbox.groups()[0]["id"] in str(result.error)
 
 
+@pytest.mark.parametrize("case", {**REPEATABLE, **NOT_REPEATABLE})
+def test_a_call_that_a_time_out_ends_is_retried_only_if_that_does_no_harm(
+    run_task: Run, sandbox: Sandbox, case: str
+) -> None:
+    task, _ = slow_task(sandbox, {**REPEATABLE, **NOT_REPEATABLE}[case], execution_timeout=timedelta(seconds=0.5))
+    result = run_task(task)
+    if case in REPEATABLE:
+        assert (result.state, type(result.error)) == ("up_for_retry", AirflowTaskTimeout)
+    else:
+        assert (result.state, type(result.error)) == ("failed", AirflowFailException)
+        assert "may have been applied" in str(result.error)
+
+
 def test_a_remembered_group_is_found_again(run_task: Run, sandbox: Sandbox) -> None:
     result = killed(run_task, sandbox, REPEATABLE["create, remembered"])
     sandbox.clear_faults()
@@ -100,9 +100,9 @@ def test_a_remembered_group_is_found_again(run_task: Run, sandbox: Sandbox) -> N
 )
 def test_a_sensor_is_not_green(run_task: Run, sandbox: Sandbox, sensor: Any, method: str, mode: str) -> None:
     group = sandbox.create_group("g", "mobile", ["mobile"])
-    sandbox.fail("latency", seconds=0.9, methods=method)
+    fault = sandbox.fail("latency", seconds=0.9, methods=method)
     more = {"min_contacts": 0} if sensor is AfilnetGroupSizeSensor else {"deferrable": False}
-    with terminated(after=0.5):
+    with terminated(lambda: fault.hits):
         result = run_task(sensor(task_id="t", group_id=group, mode=mode, retries=3, **more))
     assert result.state == "up_for_retry"
     assert isinstance(result.error, AfilnetStoppedError)

@@ -11,11 +11,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from docs.pages import claim
 
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.sandbox import Dialect
 
-ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "airflow_provider_afilnet.pytest_plugin"
 HEAVY = ("airflow", "airflow_provider_afilnet.sandbox", "starlette", "uvicorn", "requests", "jinja2")
 BUDGET_MS = 15
@@ -126,12 +126,15 @@ def test_importing_it_is_cheap():
     assert best <= BUDGET_MS
 
 
-def test_the_readmes_test_of_a_users_own_dag_runs_in_an_empty_folder(tmp_path):
+FILES = {
+    name: claim("docs/sandbox.md", "python", f"# {name}\n")
+    for name in ("conftest.py", "dags/customers.py", "test_customers.py")
+}
+
+
+def test_the_pages_test_of_a_users_own_dag_runs_in_an_empty_folder(tmp_path):
     """The three files as a reader would copy them, each under the name in its first line."""
-    blocks = re.findall(r"```python\n# (\S+\.py)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    files = dict(blocks)
-    assert list(files) == ["conftest.py", "dags/customers.py", "test_customers.py"]
-    for name, text in files.items():
+    for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     done = stranger(tmp_path, "-q")

@@ -1,4 +1,4 @@
-"""What a refresh must do to a group, as a small model: written from the README, apart from the planner."""
+"""What a refresh must do to a group, as a small model: written from the documents, apart from the planner."""
 
 from __future__ import annotations
 

@@ -68,8 +68,9 @@ def test_it_tells_each_phase_and_not_too_often(world: World, lines: list[logging
     done = [line[3] for line in under_way]
     assert done == sorted(done)
     assert len(done) >= 2
-    # Two connections, and each call takes 0.1 s at least.
-    assert all(0 < line[4] <= 21 for line in under_way)  # type: ignore[operator]
+    # Two connections, and each call takes 0.1 s at least; it counts when it begins, so one more may fall into a line.
+    most = 2 * (EVERY / 0.1 + 1) / EVERY
+    assert all(0 < line[4] <= most for line in under_way)  # type: ignore[operator]
     for record, line in zip(lines, told, strict=True):
         if line in under_way:
             left = ended - record.created

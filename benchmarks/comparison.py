@@ -23,11 +23,6 @@ class Differences:
     wrong: int
     doubled: int
 
-    @property
-    def exact(self) -> bool:
-        """Whether the group equals the source."""
-        return not (self.missing or self.stale or self.wrong or self.doubled)
-
 
 def compare(wanted: Iterable[tuple[str, ...]], held: Iterable[Mapping[str, str]]) -> Differences:
     """Compare the rows of the query with the contacts of the group, in any order.

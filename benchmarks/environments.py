@@ -29,11 +29,7 @@ def python_of(peer: str) -> str:
     return str(python)
 
 
-def pinned(peer: str) -> str:
-    """The first line of its requirements, as ``dlt 1.31.0``."""
-    return (
-        (HERE / "requirements" / f"{peer}.txt")
-        .read_text()
-        .splitlines()[-1 if peer == "http_hook" else 0]
-        .replace("==", " ")
-    )
+def pinned(peer: str) -> tuple[str, str]:
+    """The package that the peer's file of requirements is there for, its last line: name and version."""
+    name, _, version = (HERE / "requirements" / f"{peer}.txt").read_text().splitlines()[-1].partition("==")
+    return name, version

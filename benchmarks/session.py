@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.comparison import Differences, compare
+from benchmarks.comparison import compare
 from benchmarks.job import Job, Told
 from benchmarks.measured import Cost, measure
 from benchmarks.rows import PostgresSource, SqliteSource
@@ -40,6 +40,11 @@ class Measurement:
     stale: int
     wrong: int
     doubled: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the group equals the source."""
+        return not (self.missing or self.stale or self.wrong or self.doubled)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class Session:
             source, airflow = postgres["source"], postgres["airflow"]
         folder = self._folder / tool.name
         folder.mkdir()
-        group = sandbox.create_group()
+        group, _ = sandbox.create_group()
         job = Job(database, sandbox.url, group, str(folder), USER, PASSWORD)
         return _Lane(tool, group, source, job, folder, airflow)
 
@@ -159,7 +164,7 @@ class Session:
                 **asdict(left),
             )
         )
-        self._say(_told(self.measurements[-1], left))
+        self._say(_told(self.measurements[-1]))
         if told is None:
             self._say(f"    it ended with status {cost.status}: {_last_line(lane.folder)}")
 
@@ -168,7 +173,7 @@ class Session:
         ours = next((lane.group for lane in lanes if lane.tool.name == "ours"), None)
         if phase == PHASES[0]:
             self._floor("import", sandbox, source, "0")
-            self._floor("send", sandbox, source, sandbox.create_group())
+            self._floor("send", sandbox, source, sandbox.create_group()[0])
         elif phase == PHASES[2] and ours:
             self._floor("read group", sandbox, source, ours)
             self._floor("read query", sandbox, source, ours)
@@ -200,11 +205,11 @@ def _last_line(folder: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "(nothing)")
 
 
-def _told(done: Measurement, left: Differences) -> str:
+def _told(done: Measurement) -> str:
     state = (
         "exact"
-        if left.exact
-        else f"{left.missing} missing, {left.stale} stale, {left.wrong} wrong, {left.doubled} doubled"
+        if done.exact
+        else f"{done.missing} missing, {done.stale} stale, {done.wrong} wrong, {done.doubled} doubled"
     )
     return (
         f"  {done.phase}, {done.tool}: {done.seconds:.2f} s, {done.cpu_seconds:.1f} s CPU, {done.peak_mib:.0f} MiB, "

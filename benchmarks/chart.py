@@ -11,9 +11,9 @@ from benchmarks.results import Sized
 from benchmarks.session import PHASES
 from benchmarks.tools import TOOLS
 
-_WIDTH: Final = 860
+_WIDTH: Final = 920
 _NAMES: Final = 210
-_BARS: Final = 300
+_BARS: Final = 260
 _LINE: Final = 26
 _STYLE: Final = """
   text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
@@ -63,6 +63,7 @@ def chart(sized: Sized) -> str:
             lines += _drawn(bar, y, longest)
     fewer = {done.tool for done in sized.measurements if done.rows < sized.rows}
     left_out = [tool.title for tool in TOOLS if tool.name in fewer]
+    y += 10
     note = f"{sized.stamp.date}, {sized.stamp.machine}."
     for text in (note, *(f"Not drawn, since it was given fewer rows: {_plain(title)}." for title in left_out)):
         y += 24

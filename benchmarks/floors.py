@@ -68,6 +68,8 @@ def read_group(job: Job) -> None:
                 found += len(contacts)
                 contacts.clear()
         parser.close()
+        if not found:
+            raise RuntimeError("there is no contact in what getcontacts answered")
 
     with job.timed():
         asyncio.run(read())

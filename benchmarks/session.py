@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -57,7 +58,15 @@ class Floor:
     peak_mib: float
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Postgres:
+    """A PostgreSQL: its table, and the Airflow connection to it."""
+
+    source: PostgresSource
+    connection: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class _Lane:
     """A tool with its group, its source and its folder."""
 
@@ -104,8 +113,8 @@ class Session:
         return sources[rows]
 
     @contextmanager
-    def _postgres(self) -> Iterator[dict[str, Any] | None]:
-        """A PostgreSQL with the table, as an Airflow connection and one of its own driver; none if nobody needs it."""
+    def _postgres(self) -> Iterator[_Postgres | None]:
+        """A PostgreSQL with the table; none if nobody needs it."""
         if not any(tool.from_postgres and tool.name in self._only for tool in TOOLS):
             yield None
             return
@@ -126,23 +135,23 @@ class Session:
                 "schema": where.get("dbname"),
                 "port": where.get("port"),
             }
-            yield {"airflow": airflow, "source": PostgresSource(connection, self._rows)}
+            yield _Postgres(PostgresSource(connection, self._rows), airflow)
 
     def _lane(
-        self, tool: Tool, sandbox: SandboxProcess, sources: dict[int, SqliteSource], postgres: dict[str, Any] | None
+        self, tool: Tool, sandbox: SandboxProcess, sources: dict[int, SqliteSource], postgres: _Postgres | None
     ) -> _Lane:
         rows = min(self._rows, tool.most_rows or self._rows)
         source: SqliteSource | PostgresSource = self._source(sources, rows)
         database = str(self._source(sources, rows).path)
-        airflow = None
+        connection = None
         if tool.from_postgres:
             assert postgres is not None
-            source, airflow = postgres["source"], postgres["airflow"]
+            source, connection = postgres.source, postgres.connection
         folder = self._folder / tool.name
         folder.mkdir()
         group, _ = sandbox.create_group()
         job = Job(database, sandbox.url, group, str(folder), USER, PASSWORD)
-        return _Lane(tool, group, source, job, folder, airflow)
+        return _Lane(tool, group, source, job, folder, connection)
 
     def _measure(self, lane: _Lane, phase: str, sandbox: SandboxProcess) -> None:
         cost, told = _carried_out(lane.tool.command(lane.job), lane.job, lane.folder, lane.postgres)
@@ -182,11 +191,12 @@ class Session:
         folder = self._folder / "floors"
         folder.mkdir(exist_ok=True)
         job = Job(str(source.path), sandbox.url, group, str(folder), USER, PASSWORD)
-        command = [*Tool("floors", "", "benchmarks.floors").command(job), floor]
+        command = [sys.executable, "-m", "benchmarks.floors", job.as_argument(), floor]
         cost, told = _carried_out(command, job, folder, None)
         if told is None:
             raise RuntimeError(f"The floor {floor!r} ended with status {cost.status}: {_last_line(folder)}")
-        sandbox.traffic()
+        if sandbox.traffic().refused:
+            raise RuntimeError(f"The sandbox answered calls of the floor {floor!r} with errors")
         self.floors.append(Floor(floor, told.seconds, cost.cpu_seconds, cost.peak_mib))
         self._say(f"  floor, {floor}: {told.seconds:.2f} s, {cost.peak_mib:.0f} MiB")
 

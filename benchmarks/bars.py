@@ -134,7 +134,7 @@ def _of_engine(engine: Engine | None) -> list[Bar]:
             at_least=True,
         ),
         Bar(
-            "normalise and validate a canonical row",
+            "normalise and validate a canonical row, time of the processor",
             None if rows is None or seconds is None else seconds / rows * 1e6,
             6,
             "µs",

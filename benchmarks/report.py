@@ -103,8 +103,8 @@ def _engine(engine: Engine) -> list[str]:
     lines = [
         f"- {single['calls']:,.0f} updates, 20 ms latency, 16 connections: {single['seconds']:.2f} s; a bare aiohttp "
         f"loop with the same bytes: {single['bare_seconds']:.2f} s.",
-        f"- Normalise and validate {normalise['rows']:,.0f} rows: {_per_row(normalise, 'seconds')} µs a row; with "
-        f"keeping them for the comparison {_per_row(normalise, 'with_keeping_seconds')} µs.",
+        f"- Normalise and validate {normalise['rows']:,.0f} rows: {_per_row(normalise, 'seconds')} µs of the processor "
+        f"a row; with keeping them for the comparison {_per_row(normalise, 'with_keeping_seconds')} µs.",
     ]
     for burst in (50, 10):
         limited = found[f"limited, burst {burst}"]

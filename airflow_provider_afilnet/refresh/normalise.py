@@ -74,6 +74,11 @@ class KeyReader:
         """The form in which a stored key equals a wanted one exactly, before any reading of it."""
         return raw.strip().lower() if self._quick is None else raw.strip()
 
+    def match_forms(self, raws: list[str]) -> list[str]:
+        """:meth:`match_form` of many."""
+        stripped = list(map(str.strip, raws))
+        return list(map(str.lower, stripped)) if self._quick is None else stripped
+
     def read(self, raw: object) -> Key:
         """Normalise a key.
 
@@ -86,6 +91,24 @@ class KeyReader:
         # Nearly every phone is certain at once; the others, refusals included, are read in full.
         number = self._quick.read(text)
         return self._phone(text) if number is None else Key(number, number)
+
+    def read_all(self, raws: list[object]) -> tuple[list[str], list[str | None]]:
+        """:meth:`read` of many: the forms that are compared, and those to send where they are others.
+
+        :raises RejectError: if one of them cannot be read.
+        """
+        canonical = None if self._quick is None else self._quick.canonical
+        compared: list[str] = []
+        sent: list[str | None] = []
+        for raw in raws:
+            if canonical is not None and type(raw) is str and canonical[raw[:3]](raw):
+                compared.append(raw)
+                sent.append(None)
+            else:
+                key = self.read(raw)
+                compared.append(key.compared)
+                sent.append(None if key.sent == key.compared else key.sent)
+        return compared, sent
 
     def _phone(self, text: str) -> Key:
         from airflow_provider_afilnet.refresh.numbering import full_reading
@@ -172,6 +195,16 @@ def _email_domain(domain: str) -> str | None:
 # --- values ----------------------------------------------------------------------------------------------------------
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def value_texts(values: list[object]) -> list[str]:
+    """:func:`value_text` of many, at once where all are plain text.
+
+    :raises RejectError: if one of them cannot be written.
+    """
+    if set(map(type, values)) == {str} and "".join(values).isprintable():  # type: ignore[arg-type]
+        return values  # type: ignore[return-value]
+    return list(map(value_text, values))
 
 
 def value_text(value: object) -> str:

@@ -61,11 +61,15 @@ class QuickReader:
 
     def __init__(self, region: str | None, bare_numbers: BareNumbers) -> None:
         self._region = region
+        # Where national numbers may stand too, a look at the digits as they are is not enough.
+        self.canonical = _CANONICAL if region is None else None
         self._home = None if region is None else _home(region)
         self._bare = bare_numbers
 
     def read(self, text: str) -> str | None:
         """The number in E.164 without plus; ``None`` if only the full parser can tell, or refuse."""
+        if self.canonical is not None and self.canonical[text[:3]](text):
+            return text
         plus = False
         digits = text
         if not (text.isdigit() and text.isascii()):
@@ -125,11 +129,31 @@ class _Region:
                 return self.general(national) is not None
         return False
 
+    def canonical(self, code: str) -> _Test:
+        """Whether a text is a number of the region in E.164 without plus, at one look; most keys are.
+
+        False tells nothing: digits that begin like the prefix of domestic calls need more looks.
+        """
+        kinds = [
+            f"(?=\\d{{{length}}}\\Z)(?:{'|'.join(patterns)})"
+            for length in sorted(self.possible)
+            if (patterns := self._patterns_of(length))
+        ]
+        trunk = self._metadata.national_prefix_for_parsing
+        return re.compile(
+            f"(?=\\d{{{_SHORTEST},{_LONGEST}}}\\Z){code}{f'(?!{trunk})' if trunk else ''}"
+            f"(?=(?:{self._metadata.general_desc.national_number_pattern})\\Z)(?:{'|'.join(kinds) or '(?!)'})",
+            re.ASCII,
+        ).fullmatch
+
     def _tests_of(self, length: int) -> list[_Test]:
+        return [re.compile(pattern).fullmatch for pattern in self._patterns_of(length)]
+
+    def _patterns_of(self, length: int) -> list[str]:
         """The patterns of the types of numbers that have this length, mobiles first, which most keys are."""
-        tests: list[_Test] = []
+        patterns: list[str] = []
         if length not in self.possible:
-            return tests
+            return patterns
         for kind in _TYPES:
             described = getattr(self._metadata, kind)
             if described is None or not described.national_number_pattern:
@@ -137,8 +161,8 @@ class _Region:
             if kind == "mobile" and self._metadata.same_mobile_and_fixed_line_pattern:
                 continue
             if not described.possible_length or length in described.possible_length:
-                tests.append(re.compile(described.national_number_pattern).fullmatch)
-        return tests
+                patterns.append(described.national_number_pattern)
+        return patterns
 
     def without_trunk(self, national: str) -> str | None:
         """The digits without the prefix of domestic calls; ``None`` where the prefix calls for more than dropping."""
@@ -166,6 +190,10 @@ class _Region:
         return length > self.longest and length not in self.local
 
 
+def _never(text: str) -> None:
+    """A test that no text passes."""
+
+
 class _Plan:
     """The numbers behind one country code; without regions the plan of digits that begin with no country code."""
 
@@ -173,6 +201,8 @@ class _Plan:
         self.code = code
         self.skip = len(code)
         self._regions = regions
+        alone = len(regions) == 1 and regions[0].leading is None
+        self.canonical: _Test = regions[0].canonical(code) if alone else _never
 
     def read(self, national: str) -> str | None:
         """The number, ``''`` if there is none, ``None`` if that is not certain.
@@ -237,6 +267,18 @@ class _Plans(dict[str, _Plan | None]):
 _PLANS = _Plans()
 
 
+class _Canonical(dict[str, _Test]):
+    """The quickest test for texts that begin with three characters."""
+
+    def __missing__(self, start: str) -> _Test:
+        plan = _PLANS[start] if start.isdigit() and start.isascii() else None
+        test = self[start] = _never if plan is None else plan.canonical
+        return test
+
+
+_CANONICAL = _Canonical()
+
+
 @cache
 def _plan(code: str) -> _Plan | None:
     """The plan of a country code, checked against the full parser; ``None`` if they differ."""
@@ -248,7 +290,10 @@ def _plan(code: str) -> _Plan | None:
         for name in names:
             for national in _near_examples(code, name):
                 found = plan.read(national)
-                if found is not None and found != (full_reading(f"+{code}{national}", None) or ""):
+                number = full_reading(f"+{code}{national}", None) or ""
+                if (found is not None and found != number) or (
+                    plan.canonical(code + national) and code + national != number
+                ):
                     return None
     except _CHANGED:
         return None

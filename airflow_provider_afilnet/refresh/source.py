@@ -10,20 +10,27 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from airflow_provider_afilnet.api.masking import mask_key
 from airflow_provider_afilnet.api.methods import GROUP_TYPES
 from airflow_provider_afilnet.refresh.errors import AfilnetGuardrailError, AfilnetSourceError
-from airflow_provider_afilnet.refresh.normalise import AmbiguousKeyError, KeyReader, RejectError, value_text
+from airflow_provider_afilnet.refresh.normalise import (
+    AmbiguousKeyError,
+    KeyReader,
+    RejectError,
+    value_text,
+    value_texts,
+)
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.rows import RowSource
-from airflow_provider_afilnet.refresh.spool import SLICES, UNLIKE, Printer
+from airflow_provider_afilnet.refresh.spool import SLICES, UNLIKE, Printer, fingerprint
 from airflow_provider_afilnet.refresh.store import Store, read_row, to_line
 
 log = logging.getLogger(__name__)
 
-_BATCH: Final = 2000
+_BATCH: Final = 500
 _SHOWN: Final = 10
 _AMBIGUOUS: Final = "is a valid number of %"
 
@@ -170,6 +177,8 @@ class Spooler:
         if source.columns is not None:
             self._bind_table(source.columns)
         bound: dict[tuple[str, ...], tuple[Binding, bool]] = {}
+        together: tuple[str, ...] | None = None
+        rows: list[Sequence[Any]] = []
         for columns, values in source:
             self._check()
             if (values.__class__ is not tuple and not _is_sequence(values)) or len(values) != len(columns):
@@ -177,14 +186,16 @@ class Spooler:
                     f"Nothing was written: row {self.counts.rows + 1} is no sequence of {len(columns)} values, one for "
                     f"each of the columns {', '.join(map(str, columns))}. Correct the source."
                 )
-            known = bound.get(columns)
-            if known is None:
-                known = bound[columns] = self._bind(columns)
+            if (columns is not together and columns != together) or len(rows) >= _BATCH:
+                if together is not None:
+                    self._take(together, rows, *bound[together])
+                together, rows = columns, []
+                if columns not in bound:
+                    bound[columns] = self._bind(columns)
+            rows.append(values if values.__class__ is tuple else tuple(values))
             self.counts.rows += 1
-            self._row(self.counts.rows, columns, values, *known)
-            if len(self._lines) >= _BATCH or len(self._rejects) >= _BATCH:
-                self._flush()
-        self._flush()
+        if together is not None:
+            self._take(together, rows, *bound[together])
         self._check_names({name for columns in bound for name in columns}, source)
         self.counts.duplicates = self._without_doubles()
         self._judge()
@@ -235,7 +246,41 @@ class Spooler:
                     f"{', '.join(self._fields.others) or 'nothing else'}."
                 )
 
-    def _row(
+    def _take(self, columns: tuple[str, ...], rows: list[Sequence[Any]], binding: Binding, printable: bool) -> None:
+        """Check rows with the same columns, the last ones that were counted, and keep them."""
+        first = self.counts.rows - len(rows) + 1
+        try:
+            self._together(first, rows, binding, printable)
+        except RejectError:
+            for number, values in enumerate(rows, first):
+                self._alone(number, columns, values, binding, printable)
+        self._flush()
+
+    def _together(self, first: int, rows: list[Sequence[Any]], binding: Binding, printable: bool) -> None:
+        """Column by column, which is quicker; nothing is kept if one of the rows must be rejected.
+
+        :raises RejectError: for one of them.
+        """
+        if binding.key_index is None:
+            raise RejectError("is missing")
+        compared, sent = self._keys.read_all(list(map(itemgetter(binding.key_index), rows)))
+        nothing: list[str | None] = [None] * len(rows)
+        kept: list[Sequence[str | None]] = [nothing] * len(self._fields.others)
+        shown: dict[int, list[str]] = {}
+        for index, position, clears, _ in binding.values:
+            texts = value_texts(list(map(itemgetter(index), rows)))
+            shown[position] = texts
+            kept[position] = texts if clears or "" not in texts else [text or None for text in texts]
+        numbers = range(first, first + len(rows))
+        self._lines.extend(map(to_line, zip(numbers, compared, sent, *kept, strict=True)))
+        self._hashes.extend(map(hash, compared))
+        if printable:
+            by_position = [shown[position] for position in self._store.printer.positions]
+            self._prints.extend(map(fingerprint, zip(compared, *by_position, strict=True)))
+        else:
+            self._prints.extend([UNLIKE] * len(rows))
+
+    def _alone(
         self, number: int, columns: tuple[str, ...], values: Sequence[Any], binding: Binding, printable: bool
     ) -> None:
         field = self._fields.key
@@ -257,7 +302,7 @@ class Spooler:
             self._rejects.append((number, key.compared if key else None, field, error.args[0], data))
             return
         compared, sent = key
-        self._lines.append(to_line((number, compared, None if sent == compared else sent, texts)))
+        self._lines.append(to_line((number, compared, None if sent == compared else sent, *texts)))
         self._hashes.append(hash(compared))
         self._prints.append(self._store.printer.print(compared, texts) if printable else UNLIKE)
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
-from operator import itemgetter
 from typing import Final
 
 LINES_PER_PAGE: Final = 256
@@ -104,18 +103,15 @@ class Printer:
 
     def __init__(self, positions: Sequence[int]) -> None:
         self.positions = tuple(sorted(positions))
-        self._pick: Callable[[Sequence[str | None]], tuple[str | None, ...]] = (
-            itemgetter(*self.positions)
-            if len(self.positions) > 1
-            else lambda values: tuple(values[position] for position in self.positions)
-        )
 
     def print(self, key: str, values: Sequence[str | None]) -> int:
         """A number other than :data:`UNLIKE` that equal keys and values share, and hardly any others (1 in 2**64)."""
-        picked = self._pick(values)
-        if None in picked:
-            picked = tuple(value or "" for value in picked)
-        return hash((key, picked)) or 1
+        return fingerprint((key, *(values[position] or "" for position in self.positions)))
+
+
+def fingerprint(compared: tuple[str | None, ...]) -> int:
+    """The fingerprint of the key and the compared values, in the order of their positions."""
+    return hash(compared) or 1
 
 
 class Slice:

@@ -8,7 +8,7 @@ the cache's size however long the lists are.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -39,11 +39,20 @@ CREATE TABLE failures (row INTEGER, key TEXT, id TEXT, field TEXT, reason TEXT);
 to_line = msgspec.json.Encoder().encode
 """A row of a whole list as a line: JSON without line feeds."""
 
-read_row = msgspec.json.Decoder(tuple[int, str, str | None, list[str | None]]).decode
-"""Of a line of wanted rows: row number, key, key to send if it is another text, values by the group's columns."""
 
-read_contact = msgspec.json.Decoder(tuple[str | None, str, list[str]]).decode
-"""Of a line of contacts: id, key as it stands, values by the group's columns."""
+def read_row(line: bytes) -> tuple[int, str, str, list[str | None]]:
+    """Of a line of wanted rows: row number, key, key to send, values by the group's columns."""
+    row, key, sent, *values = _decode(line)
+    return row, key, sent or key, values
+
+
+def read_contact(line: bytes) -> tuple[str | None, str, list[str]]:
+    """Of a line of contacts: id, key as it stands, values by the group's columns."""
+    record_id, raw, *values = _decode(line)
+    return record_id, raw, values
+
+
+_decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list).decode
 
 
 class Op(NamedTuple):
@@ -106,10 +115,10 @@ class Spool:
 class Store:
     """The whole lists, and the database of what may differ of them.
 
-    ``rows``: every wanted row as ``[row, key, sent, values]``. ``group``: every contact of the last read as ``[id, raw
-    key, values]``; ``first_group``: of the first one, once there is a second. The table ``wanted`` holds the rows that
-    ever differed from the group, ``open`` where they may do so in the last read; ``actual`` the contacts that differ in
-    the last read. What stands in neither is equal, one contact for each row.
+    ``rows``: every wanted row as ``[row, key, sent or null, *values]``. ``group``: every contact of the last read as
+    ``[id, raw key, *values]``; ``first_group``: of the first one, once there is a second. The table ``wanted`` holds
+    the rows that ever differed from the group, ``open`` where they may do so in the last read; ``actual`` the contacts
+    that differ in the last read. What stands in neither is equal, one contact for each row.
 
     ``watched``: keys that are looked at in every comparison, equal or not: those that are suppressed, those of rejected
     rows, and those of contacts that this run rewrites. ``settled``: what a wanted row counts as that never differed.

@@ -193,7 +193,7 @@ class Asker:
 
         async def read_async() -> Any:
             async with AsyncAfilnetClient(settings) as client:
-                return [record async for batch in client.contacts(group_id) for record in batch]
+                return [record async for record in client.contacts(group_id)]
 
         return self._kept(read if self.kind == "sync" else lambda: asyncio.run(read_async()))
 

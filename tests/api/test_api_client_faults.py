@@ -125,10 +125,10 @@ def test_streamed_contacts_may_be_left(raw_server: Any, http: Any) -> None:
 
     async def leave() -> str | None:
         async with AsyncAfilnetClient(at(server.url)) as client:
-            batches = client.contacts("1")
-            first = await anext(batches)
-            await batches.aclose()
-            return first[0].id
+            contacts = client.contacts("1")
+            first = await anext(contacts)
+            await contacts.aclose()
+            return first.id
 
     assert asyncio.run(leave()) == "0"
 

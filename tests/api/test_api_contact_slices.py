@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 
 from airflow_provider_afilnet.api import errors as e
 from airflow_provider_afilnet.api.answers import ContactRecord
-from airflow_provider_afilnet.api.contact_slices import ContactSlicer
+from airflow_provider_afilnet.api.contact_slices import ContactSlicer, ContactTable
 from airflow_provider_afilnet.api.contact_stream import ContactStream
 
 MANY = 3_000
 """Contacts of a document that is several slices long."""
 
 
+def records(tables: list[ContactTable]) -> list[ContactRecord]:
+    return [record for table in tables for record in table.records()]
+
+
 def stream(body: bytes, size: int = 65536) -> list[ContactRecord]:
     reader = ContactStream()
-    found = [record for start in range(0, len(body), size) for record in reader.feed(body[start : start + size])]
-    return found + reader.close()
+    tables = [table for start in range(0, len(body), size) for table in reader.feed(body[start : start + size])]
+    return records(tables + reader.close())
 
 
 def document(contacts: list[Any], before: str = "") -> bytes:
@@ -86,9 +90,21 @@ def test_plain_contacts_do_go_by_slices() -> None:
     """Or all of the above would compare the parser with itself."""
     slicer = ContactSlicer(65536)
     body = document([plain(number) for number in range(MANY)])
-    found = slicer.feed(body[body.index(b"[") + 1 : -100])
+    found = records(slicer.feed(body[body.index(b"[") + 1 : -100]))
     assert not slicer.ended
     assert MANY - 10 < len(found) < MANY
+
+
+@pytest.mark.parametrize("number", [False, True], ids=["text as id", "number as id"])
+def test_contacts_of_one_form_are_decoded_as_that_form(number: bool) -> None:
+    contacts = [plain(n) | ({"idcontact": 100_000 + n} if number else {}) for n in range(MANY)]
+    slicer = ContactSlicer(1)
+    found = []
+    for contact in contacts[:50]:
+        found += records(slicer.feed((b"," if found else b"") + json.dumps(contact).encode()))
+    assert slicer._decode is not None
+    assert found == event_by_event(contacts[:50])
+    assert stream(document(contacts)) == event_by_event(contacts)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +154,8 @@ def test_a_document_that_breaks_off_is_no_answer(cut: int) -> None:
 def test_what_follows_a_slice_must_be_a_comma_and_a_contact(then: str) -> None:
     """Also where the slices meet, which no document can be made to show."""
     slicer = ContactSlicer(1)
-    assert slicer.feed(b'{"id":"1"}') == [ContactRecord("1", {})]
-    assert slicer.feed(b',{"id":"2"}') == [ContactRecord("2", {})]
+    assert records(slicer.feed(b'{"id":"1"}')) == [ContactRecord("1", {})]
+    assert records(slicer.feed(b',{"id":"2"}')) == [ContactRecord("2", {})]
     assert slicer.feed(then.encode()) == []
     assert slicer.ended
     if then[0] == "]":  # the end of the list, as far as this can tell; the parser sees the rest
@@ -163,7 +179,7 @@ def test_hostile_texts_in_tiny_slices(contacts: list[dict[str, str]], size: int,
     for start in range(0, len(body), step):
         if slicer.ended:
             break
-        found += slicer.feed(body[start : start + step])
+        found += records(slicer.feed(body[start : start + step]))
     expected = [ContactRecord(str(number), contact) for number, contact in enumerate(contacts)]
     assert found == expected[: len(found)]
     if not slicer.ended:

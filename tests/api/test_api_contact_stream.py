@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_afilnet.api import errors as e
 from airflow_provider_afilnet.api.answers import ContactRecord
+from airflow_provider_afilnet.api.contact_slices import ContactTable
 from airflow_provider_afilnet.api.contact_stream import ContactStream
 
 ANA = {"mobile": "34600111222", "name": "Ana"}
@@ -23,12 +24,16 @@ def cut(body: bytes, size: int) -> list[bytes]:
     return [body[start : start + size] for start in range(0, len(body), size)]
 
 
+def records(tables: list[ContactTable]) -> list[ContactRecord]:
+    return [record for table in tables for record in table.records()]
+
+
 def read(chunks: list[bytes]) -> list[tuple[str | None, dict[str, str]]]:
     stream = ContactStream()
     found: list[ContactRecord] = []
     for chunk in chunks:
-        found += stream.feed(chunk)
-    found += stream.close()
+        found += records(stream.feed(chunk))
+    found += records(stream.close())
     return [tuple(record) for record in found]
 
 
@@ -89,12 +94,12 @@ def test_contacts_come_before_the_document_ends() -> None:
     """In whole slices, and the last ones at the end."""
     stream = ContactStream()
     body = envelope([{"id": str(number), "name": "Ana"} for number in range(10_000)])
-    found = [record for chunk in cut(body[:-30_000], 1000) for record in stream.feed(chunk)]
+    found = [record for chunk in cut(body[:-30_000], 1000) for record in records(stream.feed(chunk))]
     assert len(found) > 5_000
     assert found == [(str(number), {"name": "Ana"}) for number in range(len(found))]
     assert stream.feed(b"") == []
-    found += [record for chunk in cut(body[-30_000:], 1000) for record in stream.feed(chunk)]
-    found += stream.close()
+    found += [record for chunk in cut(body[-30_000:], 1000) for record in records(stream.feed(chunk))]
+    found += records(stream.close())
     assert found == [(str(number), {"name": "Ana"}) for number in range(10_000)]
 
 

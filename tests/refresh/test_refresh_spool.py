@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refresh_world import World, people, person, phone, shown
 
-from airflow_provider_afilnet.api.answers import ContactRecord
+from airflow_provider_afilnet.api.contact_slices import ContactTable
 from airflow_provider_afilnet.refresh import compare as comparing
 from airflow_provider_afilnet.refresh import group_read, source
 from airflow_provider_afilnet.refresh import store as storing
@@ -81,10 +81,10 @@ CONTACTS = st.lists(st.tuples(KEYS, VALUES), max_size=14)
 def loaded(rows: dict[str, str | None], contacts: list[tuple[str, str]], watched: set[str]) -> Store:
     store = Store()
     store.printer = Printer([0])
-    store.rows.lines.extend(to_line((n, key, None, [value])) for n, (key, value) in enumerate(rows.items(), 1))
+    store.rows.lines.extend(to_line((n, key, None, value)) for n, (key, value) in enumerate(rows.items(), 1))
     store.rows.prints.extend([hash(key) for key in rows], [store.printer.print(key, [v]) for key, v in rows.items()])
     group = store.begin_read()
-    group.lines.extend(to_line((str(n), key, [value])) for n, (key, value) in enumerate(contacts))
+    group.lines.extend(to_line((str(n), key, value)) for n, (key, value) in enumerate(contacts))
     group.prints.extend([hash(key) for key, _ in contacts], [store.printer.print(key, [v]) for key, v in contacts])
     store.watch(watched)
     return store
@@ -124,7 +124,7 @@ def test_a_row_stays_known_once_it_differed() -> None:
     store = loaded({phone(1): "a", phone(2): "b"}, [(phone(1), "x"), (phone(2), "b")], set())
     for value, is_open in (("x", 1), ("a", 0), ("y", 1)):
         group = store.begin_read()
-        group.lines.extend([to_line(("1", phone(1), [value])), to_line(("2", phone(2), ["b"]))])
+        group.lines.extend([to_line(("1", phone(1), value)), to_line(("2", phone(2), "b"))])
         group.prints.extend(
             [hash(phone(1)), hash(phone(2))],
             [store.printer.print(phone(1), [value]), store.printer.print(phone(2), ["b"])],
@@ -204,7 +204,7 @@ def test_an_id_that_comes_twice_is_found_in_any_order(ids: list[str], twice: boo
     reader = group_read._Reader(fields, KeyReader("mobile"), store.printer)
     spool = store.begin_read()
     for number, record_id in enumerate(ids):
-        lines, hashes, prints = reader.read([ContactRecord(record_id, {"mobile": phone(number), "name": "Ana"})])
+        lines, hashes, prints = reader.read(ContactTable(("mobile", "name"), [(record_id, phone(number), "Ana")]))
         spool.lines.extend(lines)
         spool.prints.extend(hashes, prints)
     assert (not reader.ascending and store.has_id_twice()) is twice

@@ -373,14 +373,14 @@ class AsyncAfilnetClient:
                 read = self._binding.read_answer if self._binding else read_answer
                 return read(call.method, response.status, response.headers, await response.read())
 
-    async def contacts(self, group_id: str) -> AsyncGenerator[ContactRecord]:
+    async def contacts(self, group_id: str) -> AsyncGenerator[ContactRecord, None]:
         """Stream the contacts of a group, as :meth:`AfilnetClient.contacts` does."""
         async with aclosing(self.contact_tables(group_id)) as tables:
             async for table in tables:
                 for record in table.records():
                     yield record
 
-    async def contact_tables(self, group_id: str) -> AsyncGenerator[ContactTable]:
+    async def contact_tables(self, group_id: str) -> AsyncGenerator[ContactTable, None]:
         """Stream the contacts of a group in tables, in constant memory.
 
         :raises AfilnetUnprovenReadError: at the end, if ``result`` was absent or null.

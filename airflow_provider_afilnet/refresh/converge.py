@@ -7,7 +7,6 @@ checked before anything is changed by them, and nothing that was acknowledged is
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ from airflow_provider_afilnet.refresh.plan import Plan, Planner
 from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.report import ReportFolder
 from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts
-from airflow_provider_afilnet.refresh.store import Store
+from airflow_provider_afilnet.refresh.store import Store, read_values
 
 log = logging.getLogger(__name__)
 
@@ -407,7 +406,7 @@ class Converger:
             " ORDER BY raw <> key, length(id), id"
         ):
             self._check()
-            yield {self._fields.key: raw, **blank, **dict(zip(names, json.loads(vals), strict=False))}
+            yield {self._fields.key: raw, **blank, **dict(zip(names, read_values(vals), strict=False))}
 
     def _all_acknowledged(self) -> bool:
         return self._store.one("SELECT 1 FROM ops WHERE state <> 'acked' LIMIT 1") is None

@@ -7,7 +7,6 @@ The same planner serves the preview, the first round and every later one. What a
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from airflow_provider_afilnet.api.calls import is_text_safe
 from airflow_provider_afilnet.api.settings import ApiFacts
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.source import GroupFields
-from airflow_provider_afilnet.refresh.store import NewOp, Op, Store, to_line
+from airflow_provider_afilnet.refresh.store import NewOp, Op, Store, read_values, to_line
 
 _PAGE: Final = 2000
 _TELLING: Final = 7
@@ -182,7 +181,7 @@ class Planner:
             self._store.settled = "skipped"
         verdicts: list[tuple[str, int]] = []
         for key, row, sent, vals, verdict, copies in self._walk():
-            found = self._row(key, row, sent, json.loads(vals), verdict, copies)
+            found = self._row(key, row, sent, read_values(vals), verdict, copies)
             if found != verdict:
                 verdicts.append((found, row))
             if len(verdicts) >= _PAGE:
@@ -212,7 +211,7 @@ class Planner:
     def _copies_of(self, key: str) -> list[_Copy]:
         """All contacts that carry a key, the lowest id first."""
         return [
-            _Copy(record_id, raw, json.loads(values))
+            _Copy(record_id, raw, read_values(values))
             for record_id, raw, values in self._store.db.execute(
                 "SELECT id, raw, vals FROM actual WHERE key = ? ORDER BY length(id), id", (key,)
             )

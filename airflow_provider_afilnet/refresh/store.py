@@ -53,6 +53,8 @@ def read_contact(line: bytes) -> tuple[str | None, str, list[str]]:
 
 
 _decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list).decode
+read_values: Callable[[str], list[Any]] = msgspec.json.Decoder(list).decode
+"""Values by the group's columns, of a row or a contact in the tables."""
 
 
 class Op(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -66,6 +66,9 @@ class ProgressBar(logging.Handler):
             self._drawn = False
 
     def _write(self, text: str) -> None:
-        # That nobody reads along is no reason to stop in the middle of the writing.
-        with suppress(OSError):
+        try:
             click.echo(text, err=True, nl=False)
+        except OSError:
+            # That nobody reads along is no reason to stop in the middle of the writing, nor to end with an error when
+            # Python flushes the stream at last.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -207,7 +207,7 @@ class _Trial:
             batch_size=BATCH,
             settle=SETTLE,
             report_path=str(self.folder) if report else None,
-            outlets=[Asset(name="people", uri="afilnet://matrix/people")],
+            outlets=[Asset(name="people", uri="afilnet://group/people")],
             retries=1,
         )
         result = run_task(task)
@@ -294,7 +294,7 @@ def leaks_of_a_talkative_task() -> dict[str, list[str]]:
     from airflow.sdk import Asset, BaseOperator
 
     someone = before()[1]
-    asset = Asset(name="people", uri="afilnet://matrix/people")
+    asset = Asset(name="people", uri="afilnet://group/people")
 
     class Talkative(BaseOperator):
         template_fields = ("told",)

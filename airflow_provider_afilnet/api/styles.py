@@ -82,6 +82,8 @@ def quoted(text: str) -> str:
 
     A list of 500 contacts is 100,000 bytes, but holds few different ones that must be encoded.
     """
+    if text.isalnum() and text.isascii():
+        return text
     data = text.encode()
     found = set(data.translate(None, _UNRESERVED))
     for byte in sorted(found, key=lambda byte: byte != 0x25):  # the percent sign first

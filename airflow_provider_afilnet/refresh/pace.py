@@ -151,6 +151,12 @@ class Pace:
         :param passing: whether this error may be followed by the same call.
         :raises AfilnetError: the last error.
         """
+        try:
+            return await self.once(call)
+        except AfilnetError as error:
+            failed = [error]
+
+        # Only now: it is work for the processor that nearly all calls do without.
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
         grow = wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT)
@@ -167,7 +173,12 @@ class Pace:
                 and passing(error)
             )
 
+        async def another() -> T:
+            if failed:
+                raise failed.pop()
+            return await self.once(call)
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(again), wait=wait, stop=stop_after_attempt(_TRIES), sleep=self.sleep, reraise=True
         )
-        return await retrying(self.once, call)
+        return await retrying(another)

@@ -19,6 +19,7 @@ _CUTS: Final = 4
 
 _Scalar = str | int | None
 _any_form = msgspec.json.Decoder(list[dict[str, _Scalar | dict[str, _Scalar]]]).decode
+_BLANKS: Final = b" \t\r\n"
 _COMMA: Final = re.compile(rb"\s*,\s*(?=\{)")
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _FEW: Final = 3
@@ -92,12 +93,14 @@ class ContactSlicer:
         rest, self._waiting = bytes(self._waiting), bytearray()
         if not self._begun:
             return rest
-        comma = _COMMA.match(rest)
-        if comma:
-            return rest[comma.end() :]
-        if rest.strip() and not rest.lstrip().startswith(b"]"):
-            raise ValueError
-        return rest
+        stripped = rest.lstrip(_BLANKS)
+        if stripped.startswith(b","):
+            stripped = stripped[1:].lstrip(_BLANKS)
+            if not stripped.startswith(b"]"):
+                return stripped
+        elif stripped.startswith(b"]") or not stripped:
+            return stripped
+        raise ValueError
 
     def _tables(self, data: bytes) -> list[ContactTable]:
         """Decode a slice, at best as contacts of the same form as those before.

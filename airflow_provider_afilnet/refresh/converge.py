@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 MAX_ROUNDS: Final = 3
 _PROBE_TIMES: Final = 3
 _LOOKS: Final = 3
+_PAGE: Final = 2000
 
 
 class Converger:
@@ -226,7 +227,10 @@ class Converger:
     def _strangers(self) -> Iterator[str]:
         """Contacts that the first read did not show and that this run did not add, by their ids."""
         store = self._store
-        for record_id, raw in store.shown():
+        store.db.execute("CREATE INDEX IF NOT EXISTS actual_by_id ON actual (id)")
+        for number, (record_id, raw) in enumerate(store.shown()):
+            if not number % _PAGE:
+                self._check()
             if record_id is not None and not store.first_seen(record_id):
                 key = self._keys.match_form(raw)
                 found = store.one("SELECT key FROM actual WHERE id = ?", record_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -26,6 +27,7 @@ from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.report import RefreshResult, ReportFolder
 from airflow_provider_afilnet.refresh.rows import RowSource
 from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts, Spooler, read_suppressed
+from airflow_provider_afilnet.refresh.spool import no_room
 from airflow_provider_afilnet.refresh.store import Store
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 _NAMED: Final = 100
 _IN_MESSAGE: Final = 5
 _STEPS: Final = 16
+_NO_STORE: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT)
 _NOT_DONE: Final = "not done: the run ended early"
 _PASSING: Final = (reasons.APPEARED, reasons.UNCONFIRMED)
 
@@ -121,6 +124,10 @@ class _Run:
             log.info("Refresh of group %s ended: %s.", self._group_id, result)
             return result
         except BaseException as error:
+            if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode & 0xFF in _NO_STORE:
+                # The store is of no use any more, so nothing can be counted.
+                problem = no_room(error)
+                raise problem from None
             problem = error
             if self._converger is not None:
                 if not whole:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -382,7 +382,7 @@ class Spooler:
 
 
 def _is_sequence(values: object) -> bool:
-    return hasattr(values, "__len__") and not isinstance(values, dict)
+    return hasattr(values, "__len__") and not isinstance(values, (Mapping, Set))
 
 
 def _kept(columns: tuple[str, ...], values: Sequence[Any]) -> str:

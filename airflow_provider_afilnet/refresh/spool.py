@@ -13,11 +13,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Final
 
+from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError
+
 LINES_PER_PAGE: Final = 256
 SLICES: Final = 256
 UNLIKE: Final = 0
 """The fingerprint of a row that must be looked at whatever the group holds."""
 _UNWRITTEN: Final = 65536
+
+
+def no_room(error: Exception) -> AfilnetRefreshError:
+    """What is told when rows and contacts cannot be kept."""
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return AfilnetRefreshError(
+        f"The worker's temporary folder {tempfile.gettempdir()} takes no more ({why}), so rows and contacts cannot be "
+        "compared. Make room there, or set TMPDIR to a folder with more. Nothing more is written now; the next run "
+        "carries on.",
+        retryable=True,
+    )
 
 
 class _File:
@@ -34,9 +47,12 @@ class _File:
         """
         begins = self._end
         view = memoryview(data)
-        while view:
-            written = self._file.write(view) or 0
-            view = view[written:]
+        try:
+            while view:
+                written = self._file.write(view) or 0
+                view = view[written:]
+        except OSError as error:
+            raise no_room(error) from None
         self._end += len(data)
         return begins
 

@@ -40,6 +40,12 @@ _FEW: Final = 4
 """Refused again after fewer calls than that, the server takes none just now: its window is not over, say."""
 _LOOK_AGAIN: Final = 0.1
 _LOOK_AGAIN_MOST: Final = 1.0
+_DOUBLINGS: Final = 10
+
+_SOON: Final = 0.5
+"""A refusal before that share of the way back to where the last one was is no matter of the rate, or the limit fell."""
+_IN_A_ROW: Final = 6
+_FAR_BELOW: Final = 0.6
 
 _TICK: Final = 0.001
 """Seconds that a timer of the event loop may be late."""
@@ -79,6 +85,8 @@ class Throttle:
         self._passed = 0
         self._pause = 0.0
         self._blocked = 0
+        self._soon: list[int] = []
+        self._soon_from = 0.0
 
     # --- what may go
 
@@ -167,11 +175,14 @@ class Throttle:
             self._rate = _FIRST_RATE
         elif self._passed < _FEW:
             self._blocked += 1
-            again = min(_LOOK_AGAIN_MOST, _LOOK_AGAIN * 2 ** (self._blocked - 1))
+            again = min(_LOOK_AGAIN_MOST, _LOOK_AGAIN * 2 ** min(self._blocked - 1, _DOUBLINGS))
             self._resume_at = max(self._resume_at, now + again)
             if self._blocked > 2:
                 self._rate = max(_LOWEST_RATE, rate / 2)
                 self._ceiling = min(self._ceiling, self._rate / (1 - _STEP_BACK))
+        elif self._ceiling and self._is_unrelated(rate):
+            self._ceiling = max(self._ceiling, rate)
+            self._rate = rate
         elif self._ceiling:
             step = _COSTLY_STEP_BACK if self._pause else _STEP_BACK
             self._rate = max(_LOWEST_RATE, rate / 2, min((rate + self._measured(now)) / 2, rate * (1 - step)))
@@ -183,6 +194,22 @@ class Throttle:
             self._blocked = 0
         self._climbs_from = now
         self._next_at = now + 1 / self._rate
+
+    def _is_unrelated(self, rate: float) -> bool:
+        """Whether refusals come as often at a lower rate, call by call: then a still lower one would not help either.
+
+        A proxy that fails now and then would otherwise bring the rate down to almost nothing.
+        """
+        if self._passed >= _SOON * self._refusals / _REFUSED_SHARE:
+            self._soon.clear()
+            return False
+        if not self._soon:
+            self._soon_from = rate
+        self._soon.append(self._passed)
+        del self._soon[: -2 * _IN_A_ROW]
+        half = len(self._soon) // 2
+        as_often = len(self._soon) >= _IN_A_ROW and sum(self._soon[-half:]) < 2 * sum(self._soon[:half])
+        return as_often and rate <= _FAR_BELOW * self._soon_from
 
     def _settle_on_a_rate(self, refused_at: float, now: float, rate: float) -> None:
         """The second refusal ends the search, which came as far as ``rate``."""

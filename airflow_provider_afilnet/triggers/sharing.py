@@ -32,7 +32,7 @@ class _Reading:
         self.turn = asyncio.Lock()
         self.waiting = 0
         self.began = 0.0
-        self.settings: ClientSettings | None = None
+        self.outcome: ClientSettings | Exception | None = None
 
 
 class SharedClient:
@@ -68,7 +68,8 @@ async def connection_settings(conn_id: str) -> ClientSettings:
     """Read a connection strictly, and mask its secrets.
 
     Who asks while others wait gets the reading of one of them. It always began after the question, so nothing that was
-    changed before is missed, and nothing is kept for later.
+    changed before is missed, and nothing is kept for later. They share a failure too, or each
+    would wait it out in turn.
 
     :raises AfilnetConfigurationError: naming the connection, the field and the way out.
     """
@@ -78,18 +79,27 @@ async def connection_settings(conn_id: str) -> ClientSettings:
     reading.waiting += 1
     try:
         async with reading.turn:
-            if reading.settings is None or reading.began < asked:
-                reading.settings, reading.began = None, time.monotonic()
-                connection = await get_async_connection(conn_id)
-                settings = settings_of(connection)
-                # Only for its side effect: it masks the secrets inside the extra, without blocking the triggerer.
-                await get_async_extra_dejson(connection)
-                reading.settings = settings
-            return reading.settings
+            if reading.outcome is None or reading.began < asked:
+                reading.outcome, reading.began = None, time.monotonic()
+                try:
+                    reading.outcome = await _settings(conn_id)
+                except Exception as error:  # noqa: BLE001 - raised below, for all who wait for this reading
+                    reading.outcome = error
+            if isinstance(reading.outcome, Exception):
+                raise reading.outcome
+            return reading.outcome
     finally:
         reading.waiting -= 1
         if not reading.waiting:
             del readings[conn_id]
+
+
+async def _settings(conn_id: str) -> ClientSettings:
+    connection = await get_async_connection(conn_id)
+    settings = settings_of(connection)
+    # Only for its side effect: it masks the secrets inside the extra, without blocking the triggerer.
+    await get_async_extra_dejson(connection)
+    return settings
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from virtual_time import AtOnce, Limit, TokenBucket, VirtualLoop, Windows, serve
 from airflow_provider_afilnet.api.errors import AfilnetConnectionError, AfilnetError, AfilnetRateLimitedError
 from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
 from airflow_provider_afilnet.refresh.pace import Pace, StopFlag
+from airflow_provider_afilnet.refresh.throttle import Throttle
 
 LONG = bool(os.environ.get("AFILNET_LONG"))
 SHARE, REFUSED = 0.9, 0.02
@@ -291,3 +293,35 @@ def test_a_limited_sandbox_is_used_up(world: World, bound: float, updates: int) 
     times = [call.at for call in calls if call.method == "modifycontact" and call.status == 200]
     assert len(times) == updates
     assert updates >= SHARE * min(50, bound or 50) * (times[-1] - min(call.at for call in calls))
+
+
+@dataclass
+class NowAndThen:
+    """A proxy that fails for some calls, however fast or slow they come."""
+
+    share: float
+    status: int
+    dice: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def begin(self, now: float) -> tuple[float, int] | None:
+        return (0.02, self.status) if self.dice.random() < self.share else None
+
+    def end(self) -> None: ...
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.05])
+def test_refusals_that_have_nothing_to_do_with_the_rate_do_not_stop_the_calls(share: float, status: int) -> None:
+    seen = served(NowAndThen(share, status), calls=4000, bound=20, retry_after=False)
+    assert seen.rate(since=seen.seconds * 0.75) >= 0.5 * 20
+
+
+def test_refusals_without_end_are_no_error_of_their_own() -> None:
+    throttle = Throttle(4)
+    now = 0.0
+    for _ in range(5000):
+        now += throttle.wait(now)
+        throttle.send(now)
+        throttle.refused(now, now + 0.01, overloaded=False)
+        now += 0.02
+    assert 0 < throttle.wait(now) < 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -209,3 +211,31 @@ def test_an_id_that_comes_twice_is_found_in_any_order(ids: list[str], twice: boo
         spool.prints.extend(hashes, prints)
     assert (not reader.ascending and store.has_id_twice()) is twice
     store.close()
+
+
+def test_a_full_temporary_folder_is_told(world: World) -> None:
+    """A limit on the size of files stands for a disk that is full; nothing is written to the group."""
+    world.make()
+    script = (
+        "import resource, sys\n"
+        "from airflow_provider_afilnet.api.settings import ClientSettings\n"
+        "from airflow_provider_afilnet.refresh.engine import Refresh\n"
+        "from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError\n"
+        "from airflow_provider_afilnet.refresh.rows import TableRows\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))\n"
+        "rows = TableRows(('mobile', 'name'), ((f'346{n:08d}', 'x' * 100) for n in range(50_000)))\n"
+        "try:\n"
+        "    Refresh(ClientSettings(*sys.argv[2:5], max_requests_per_second=0), sys.argv[5]).run(rows)\n"
+        "except AfilnetRefreshError as error:\n"
+        "    print(error.retryable, error)\n"
+    )
+    box = world.sandbox
+    # The rows' lines are the first to meet the smaller limit; the tables, where they differ, the larger one.
+    for limit in (1 << 20, 7 << 20):
+        arguments = [str(limit), box.user, box.password, box.url, world.group]
+        ended = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert ended.stdout.startswith("True The worker's temporary folder "), ended
+        assert "set TMPDIR to a folder with more" in ended.stdout
+        assert box.writes == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import json
+from collections import UserDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,20 @@ def test_an_odd_value_is_a_reject(world: World, tmp_path: Path, name: str, as_ma
 
 
 @pytest.mark.parametrize("invalid_rows", ["fail", "reject"])
-@pytest.mark.parametrize("odd", [[phone(1), "n"], [phone(1), "n", "c", "d"], [], person(1), "346000000", None, 5])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [phone(1), "n"],
+        [phone(1), "n", "c", "d"],
+        [],
+        person(1),
+        UserDict(person(1)),
+        {phone(1), "n", "c"},
+        "346000000",
+        None,
+        5,
+    ],
+)
 def test_a_row_that_does_not_fit_its_columns_stops_the_run(world: World, odd: Any, invalid_rows: str) -> None:
     """Which value belongs to which column is not known, so nothing of the source can be trusted."""
     source = TableRows(COLUMNS, [list(person(2).values()), odd])

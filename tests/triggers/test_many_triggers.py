@@ -21,6 +21,7 @@ from test_group_exists_trigger import trigger
 from tls_front import TlsFront
 
 from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.triggers import sharing
 from airflow_provider_afilnet.triggers.sharing import CALLS_AT_ONCE, connection_settings, shared_client
 
 pytestmark = pytest.mark.usefixtures("afilnet_conn")
@@ -70,6 +71,25 @@ def test_a_connection_is_read_after_it_was_asked_for(afilnet_conn: Callable[...,
             await under_way
 
     asyncio.run(ask())
+
+
+def test_a_reading_that_fails_fails_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand triggers that each waited out a time-out of the back-end, in turn, would never come to their looks."""
+    looked_up = []
+
+    async def slow(conn_id: str) -> Any:
+        looked_up.append(conn_id)
+        await asyncio.sleep(0.05)
+        raise RuntimeError("the back-end says nothing")
+
+    monkeypatch.setattr(sharing, "get_async_connection", slow)
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(connection_settings("any") for _ in range(50)), return_exceptions=True)
+
+    for times in (1, 2):
+        assert {str(error) for error in asyncio.run(ask())} == {"the back-end says nothing"}
+        assert len(looked_up) <= 2 * times, "and nothing is kept for those who come later"
 
 
 def test_a_client_is_open_as_long_as_somebody_uses_it(afilnet_conn: Callable[..., None], sandbox: Sandbox) -> None:

@@ -279,6 +279,7 @@ def forgotten() -> Iterator[None]:
 
     def forget() -> None:
         numbering._PLANS.clear()
+        numbering._CANONICAL.clear()
         for made in (numbering._plan, numbering._home, readers):
             made.cache_clear()
 

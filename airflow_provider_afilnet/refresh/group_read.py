@@ -137,7 +137,7 @@ def _compared(positions: Sequence[int], width: int) -> Callable[[Contact], Conta
 
 
 def contact_keys(record: ContactRecord, fields: GroupFields, keys: KeyReader) -> set[str]:
-    """The keys that :func:`find_keys` may have found for a contact: as it stands, and as it is read."""
+    """The keys that a comparison may have found for a contact: as it stands, and as it is read."""
     raw = next((value for name, value in record.fields.items() if name.lower() == fields.kind), "")
     try:
         return {keys.match_form(raw), keys.read(raw).compared}

@@ -1,8 +1,8 @@
-"""A warehouse load, and the refresh of an Afilnet group that follows it.
+"""A warehouse load, the refresh of an Afilnet group that follows it, and the campaign that follows the refresh.
 
 ``load_customers`` fills the table ``customers`` and updates its Asset. That starts ``afilnet_refresh_customers``, which
 makes the group on its first run, and from then on keeps it equal to the query: new customers are added, changed ones
-updated, those who left deleted.
+updated, those who left deleted. A green refresh starts ``afilnet_customers_campaign``.
 
 Set up a connection ``afilnet_default``; one named ``warehouse``, to any database that Airflow knows, with the table
 ``staging_customers`` (phone, full_name, city); and the Variable ``afilnet_reports``, a folder that only those may read
@@ -11,9 +11,11 @@ who may read the customers: the reports hold personal data.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
-from airflow.sdk import DAG, Asset, AssetAlias
+from airflow.sdk import DAG, Asset, AssetAlias, task
 
 from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator
 from airflow_provider_afilnet.operators.groups import AfilnetAssignCountryOperator, AfilnetCreateGroupOperator
@@ -83,3 +85,22 @@ with DAG(
     )
     group >> country >> refresh >> read_back
 # [END howto_refresh]
+
+# [START howto_campaign]
+with DAG(
+    dag_id="afilnet_customers_campaign",
+    description="Starts when the group was refreshed, and then only.",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    schedule=[GROUP],
+    catchup=False,
+    tags=["afilnet", "example"],
+) as campaign_dag:
+
+    @task
+    def start_campaign(triggering_asset_events: Any = None) -> dict[str, int | str]:
+        """Put the call that sends your campaign here; the event tells which group is ready, and how many changed."""
+        refreshed = triggering_asset_events[GROUP][-1].extra
+        return {name: refreshed[name] for name in ("group_id", "added", "updated", "deleted")}
+
+    start_campaign()
+# [END howto_campaign]

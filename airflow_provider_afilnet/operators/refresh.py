@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_afilnet.refresh.engine import Refresh
     from airflow_provider_afilnet.refresh.rows import RowSource
+
+log = logging.getLogger(__name__)
 
 _ENGINE_OPTIONS: Final = (
     "mode",
@@ -206,7 +210,9 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         opt_outs = self._opt_outs()
         self._check_not_lost("report_path", AfilnetOptionError, "there would be no report and no backup")
         folder = None if self.report_path is None else storage_path(self.report_path, "report_path")
-        self._refresh = Refresh(self.hook.settings, group_id, options, report_folder=folder)
+        self._refresh = Refresh(
+            self.hook.settings, group_id, options, report_folder=folder, watch=self._stop_when_left_alone(os.getppid())
+        )
         self.report_folder = None if folder is None else str(folder)
         self._end_if_killed()
         with self.open_rows(context) as rows:
@@ -223,6 +229,19 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         super().on_kill()
         if self._refresh is not None:
             self._refresh.stop()
+
+    def _stop_when_left_alone(self, parent: int) -> Callable[[object], None]:
+        """End the refresh when the process that started the task is gone.
+
+        A task outlives a worker that was killed, and nobody tells it: it would go on to write beside the next try.
+        """
+
+        def watch(_: object) -> None:
+            if os.getppid() != parent and not self._killed:
+                self.on_kill()
+                log.error("The process that started this task is gone, and Airflow will start the task anew: it ends.")
+
+        return watch
 
     def _opt_outs(self) -> Callable[[], Iterable[Any]] | None:
         """Where the opt-outs come from, checked now and read when it is called."""

@@ -115,3 +115,25 @@ def test_stopped_while_the_server_does_not_answer(sandbox, group, start) -> None
     output = process.communicate(timeout=30)[0]
     assert time.monotonic() - told < STOPS_WITHIN + 1
     assert "success" not in output
+
+
+def test_a_task_whose_supervisor_was_killed_stops_writing_within_four_seconds(sandbox, group, tmp_path) -> None:
+    """Nobody tells the task: it has to see by itself that it is left alone."""
+    task = json.dumps({"group_id": group, "max_deletes": 1.0, "settle": 1})
+    output = tmp_path / "output"
+    # The shell stands for the supervisor; the second command keeps it from becoming the task itself.
+    line = f'"$0" "$1" "$2" > {output} 2>&1; true'
+    supervisor = subprocess.Popen(
+        ["sh", "-c", line, sys.executable, str(HERE / "task_process.py"), task], env=environment()
+    )
+    wait_for_writes(sandbox, 60, supervisor)
+    told = time.monotonic()
+    supervisor.kill()
+    supervisor.wait()
+    end = told + 30
+    while "ended: " not in output.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert "AfilnetStoppedError" in output.read_text()
+    assert "success" not in output.read_text()
+    assert max(call.at for call in sandbox.calls) - told < STOPS_WITHIN

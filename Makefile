@@ -42,6 +42,16 @@ test: $(VENV)/.installed programs
 test-long: $(VENV)/.installed programs
 	AFILNET_LONG=1 $(BIN)/python -m pytest
 
+# A whole Airflow with scheduler, triggerer and web interface, and a browser; pictures go to build/standalone/pictures.
+.PHONY: test-standalone pictures
+test-standalone: $(VENV)/.installed programs
+	$(BIN)/python -m pytest -m standalone tests/standalone
+
+# The pictures of the documentation.
+pictures: test-standalone
+	mkdir -p docs/images
+	cp build/standalone/pictures/*.png docs/images/
+
 # The refresh beside other tools, which are installed below benchmarks/.venvs.
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.run

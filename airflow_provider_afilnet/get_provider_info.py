@@ -100,7 +100,8 @@ def get_provider_info() -> dict[str, Any]:
                         "host": "https://www.afilnet.com (default)",
                         "login": "user or e-mail",
                         "schema": "https, unless the base URL has one",
-                        "port": "unless the base URL has one",
+                        # Airflow 3.3.1 and 3.3.2 refuse to test a saved connection without a port.
+                        "port": "443; the test icon of Airflow 3.3 needs one",
                     },
                 },
                 "conn-fields": {

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pages import DIALOG, labelled
 from shop import SLOW_ROWS, World
 
 STOPS_WITHIN = 4.0
@@ -116,11 +117,13 @@ def test_a_worker_that_is_killed(start) -> None:
     refresh.assert_heals()
 
 
-def test_marked_failed(world, start) -> None:
+def test_marked_failed_in_the_web_interface(world, start, pages) -> None:
     """Airflow's supervisor learns of it at its next heartbeat, and from then on the seconds count."""
     refresh = start("slow_refresh")
-    run = f"/dags/slow_refresh/dagRuns/{refresh.run_id}"
-    world.airflow.call("PATCH", f"{run}/taskInstances/refresh", {"new_state": "failed"})
+    pages.open("dags", "slow_refresh", "runs", refresh.run_id, "tasks", "refresh")
+    pages.click(labelled("Mark Task Instance as..."))
+    pages.click("//*[@role='menuitem' and normalize-space()='Failed']")
+    pages.click(f"{DIALOG}//button[normalize-space()='Confirm']")
     told = world.airflow.wait(lambda: refresh.logged_at("Terminating process"), "the supervisor to end the task")
     time.sleep(STOPS_WITHIN + 2)
     assert max(call.time for call in world.slow.calls) - told < STOPS_WITHIN

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_pages import Pages
 from browser import open_browser
 from chain import BY_URI, CAMPAIGN, LOAD, REFRESH, wait_for_chain
-from pages import Pages
 from shop import BUILD, World, open_world
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from pages import DIALOG, MESSAGE, Pages, labelled
+from airflow_pages import DIALOG, MESSAGE, Pages, labelled
 from selenium.webdriver.common.keys import Keys
 from task_logs import PASSWORD
 

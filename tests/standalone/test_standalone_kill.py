@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from pages import DIALOG, labelled
+from airflow_pages import DIALOG, labelled
 from shop import SLOW_ROWS, World
 
 STOPS_WITHIN = 4.0

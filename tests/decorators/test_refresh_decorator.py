@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset
 from airflow.sdk import task
+from airflow_of import dag_bag, stored_and_read
 from task_logs import PASSWORD, Logs
 
 from airflow_provider_afilnet import exceptions
@@ -393,13 +394,6 @@ with DAG("broken_flow", schedule=None) as flow:
 
 
 def test_the_dag_bag_reads_it_and_the_scheduler_can_store_it(tmp_path: Any) -> None:
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-        from airflow.serialization.serialized_objects import DagSerialization
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
-
     (tmp_path / "flow.py").write_text(
         HEAD
         + """
@@ -415,11 +409,11 @@ def stored():
 stored()
 """
     )
-    bag = DagBag(str(tmp_path))
+    bag = dag_bag(tmp_path / "flow.py")
     assert bag.import_errors == {}
     dag = bag.dags["stored"]
     assert set(dag.task_ids) == {"customers", "mapped"}
-    back = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("customers")
+    back = stored_and_read(dag).get_task("customers")
     assert {link.name for link in back.operator_extra_links} == {"Afilnet group", "Afilnet report"}
     assert back.task_type == "_AfilnetRefreshDecoratedOperator"
     assert back.operator_name == "@task.afilnet_refresh"

@@ -24,8 +24,14 @@ __all__ = [
     "RetryDecision",
     "RetryPolicy",
     "SkippedAfterDeferral",
+    "lacks_policy",
     "without_locals",
 ]
+
+
+def lacks_policy(operator: Any) -> bool:
+    """Whether Airflow asks a retry policy about this operator's errors, which it does since 3.3, and it has none."""
+    return getattr(operator, "retry_policy", operator) is None
 
 
 class PushedByItself:

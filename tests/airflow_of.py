@@ -10,6 +10,8 @@ from typing import Any, Final
 VERSION: Final = tuple(int(part) for part in version("apache-airflow-core").split(".")[:2])
 RETRY_POLICIES: Final = VERSION >= (3, 3)
 """Whether Airflow asks retry policies."""
+LABELLED_FORM: Final = VERSION >= (3, 3)
+"""Whether the form of a connection is made of the provider's metadata."""
 
 
 def redact(text: str) -> Any:

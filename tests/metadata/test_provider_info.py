@@ -9,7 +9,7 @@ from typing import Any
 
 import airflow
 import jsonschema
-from airflow_of import supplied_by_providers
+from airflow_of import LABELLED_FORM, supplied_by_providers
 
 from airflow_provider_afilnet.api.settings import ClientSettings, read_settings
 from airflow_provider_afilnet.get_provider_info import get_provider_info
@@ -65,6 +65,18 @@ def test_airflow_discovers_the_connection_type() -> None:
         "Afilnet",
         "afilnet_conn_id",
     )
+
+
+def test_the_form_that_airflow_shows() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    (form,) = [one for one in HookMetaService.hook_meta_data() if one.connection_type == "afilnet"]
+    assert form.hook_name == "Afilnet"
+    if LABELLED_FORM:
+        assert form.standard_fields.host.title == "Base URL"
+        assert set(form.extra_fields) == set(CONNECTION["conn-fields"])
+    else:
+        assert (form.standard_fields, form.extra_fields) == (None, None)
 
 
 def test_a_connection_gives_our_hook(afilnet_conn: object) -> None:

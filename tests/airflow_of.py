@@ -43,6 +43,25 @@ def sent_to_task(next_kwargs: dict[str, Any] | None) -> Any:
     return BaseSerialization.serialize(next_kwargs)
 
 
+def task_log() -> Any:
+    """The log that a task is given. Before 3.1 nobody has set one up here, and structlog's own takes a second to draw a
+    traceback; so it is one that writes tracebacks plainly, as later versions do.
+    """
+    import structlog
+
+    if VERSION >= (3, 1):
+        return structlog.get_logger("task")
+    return structlog.wrap_logger(
+        structlog.PrintLogger(),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.set_exc_info,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
+    )
+
+
 def dag_bag(file: Path) -> Any:
     """The DAGs of a file, as the DAG processor reads them."""
     if VERSION >= (3, 2):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow_of import sent_to_task, store_for_test
+from airflow_of import sent_to_task, store_for_test, task_log
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -103,7 +103,6 @@ def run_one_task(
 
     ``finalize``: also do what Airflow does at the end of a try: links are computed and callbacks called.
     """
-    import structlog
     from airflow.sdk import DAG
     from airflow.sdk.api.datamodels import _generated as models
     from airflow.sdk.execution_time import task_runner
@@ -159,7 +158,7 @@ def run_one_task(
     )
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     context = ti.get_template_context()
-    log = structlog.get_logger("task")
+    log = task_log()
     outcome = task_runner.run(ti, context, log)
     if finalize:
         context["exception"] = outcome[2]

@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset
 from airflow.sdk import task
 from airflow_of import dag_bag, stored_and_read
-from task_logs import PASSWORD, Logs
+from task_logs import PASSWORD, Logs, variables_of
 
 from airflow_provider_afilnet import exceptions
 from airflow_provider_afilnet.sandbox import Sandbox
@@ -310,6 +310,7 @@ def test_the_rows_are_in_no_xcom_no_rendered_field_and_no_log(run_task: Run, gro
     assert [result.state for result in results] == ["success", "failed"]
     left = [repr(result.error) + repr(result.xcoms) + repr(result.message) for result in results]
     left += [repr(m) for result in results for m in result.sent if type(m).__name__ != "MaskSecret"]
+    left += [text for result in results for text in variables_of(result.error)]
     assert any("SetRenderedFields" in text for text in left)
     for secret in (phone, name, PASSWORD):
         assert secret not in "\n".join(left) + logs.text

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_afilnet.airflow_versions import RetryDecision, RetryPolicy
+from airflow_provider_afilnet.airflow_versions import RetryDecision, RetryPolicy, lacks_policy
 from airflow_provider_afilnet.api.errors import AfilnetError
 
 if TYPE_CHECKING:
@@ -64,5 +64,5 @@ def _own_delay(context: Context | None, try_number: int) -> timedelta:
 
 def give_policy(operator: BaseOperator) -> None:
     """Let Airflow ask our policy about this operator's errors, unless it was given one, or knows none."""
-    if getattr(operator, "retry_policy", operator) is None:
+    if lacks_policy(operator):
         operator.retry_policy = AfilnetRetryPolicy()

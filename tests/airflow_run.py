@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow_of import sent_to_task, store_for_test, task_log
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -102,7 +103,6 @@ def run_one_task(
 
     ``finalize``: also do what Airflow does at the end of a try: links are computed and callbacks called.
     """
-    import structlog
     from airflow.sdk import DAG
     from airflow.sdk.api.datamodels import _generated as models
     from airflow.sdk.execution_time import task_runner
@@ -131,7 +131,7 @@ def run_one_task(
         should_retry=try_number <= retries,
         task_reschedule_count=1 if reschedule_start else 0,
         next_method=next_method,
-        next_kwargs=_as_sent(next_kwargs),
+        next_kwargs=sent_to_task(next_kwargs),
     )
     ti = task_runner.RuntimeTaskInstance.model_construct(
         id=uuid.uuid4(),
@@ -158,7 +158,7 @@ def run_one_task(
     )
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     context = ti.get_template_context()
-    log = structlog.get_logger("task")
+    log = task_log()
     outcome = task_runner.run(ti, context, log)
     if finalize:
         context["exception"] = outcome[2]
@@ -174,15 +174,6 @@ def run_one_task(
         task=ti.task,
         context=context,
     )
-
-
-def _as_sent(next_kwargs: dict[str, Any] | None) -> Any:
-    """The arguments of a resumed task as the server sends them: plain JSON since 3.2, Airflow's own form before."""
-    if next_kwargs is None or importlib.util.find_spec("airflow.sdk.serde"):
-        return next_kwargs
-    from airflow.serialization.serialized_objects import BaseSerialization
-
-    return BaseSerialization.serialize(next_kwargs)
 
 
 @dataclass
@@ -206,9 +197,9 @@ def run_dag_file(folder: Path, dag_id: str, source: str, *, conf: dict[str, Any]
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        run = next(dag for dag in vars(module).values() if isinstance(dag, DAG) and dag.dag_id == dag_id).test(
-            run_conf=conf
-        )
+        dag = next(dag for dag in vars(module).values() if isinstance(dag, DAG) and dag.dag_id == dag_id)
+        store_for_test(path)
+        run = dag.test(run_conf=conf)
         instances = run.get_task_instances()
         return DagResult(
             state=_word(run.state),

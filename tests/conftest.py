@@ -15,6 +15,9 @@ from typing import Any
 # What a shell starts in the background ignores Ctrl-C, and so would every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same with ``nohup`` and hanging up, which the tests themselves still outlive; a handler is not inherited.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 # Airflow reads its settings when it is first imported, so they come before everything else. Nothing of a test run
 # stays outside the checkout.

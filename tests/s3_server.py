@@ -14,6 +14,8 @@ from moto.server import ThreadedMotoServer
 from upath import UPath
 
 KEY, SECRET, REGION = "AKIAREPORTTEST", "Secreto-De-Prueba-S3-9", "eu-west-1"
+FEW_TRIES = {"retries": {"max_attempts": 1}}
+"""By itself the client asks a server that is not there for eight seconds."""
 
 
 class S3Server:
@@ -42,12 +44,13 @@ class S3Server:
     @property
     def connection(self) -> dict[str, Any]:
         """The Airflow connection's fields."""
-        extra = {"endpoint_url": self.url, "region_name": REGION}
+        extra = {"endpoint_url": self.url, "region_name": REGION, "config_kwargs": FEW_TRIES}
         return {"conn_type": "aws", "login": KEY, "password": SECRET, "extra": extra}
 
     def folder(self, name: str = "a/report", *, bucket: str | None = None) -> UPath:
         """A path object as a user without Airflow makes it."""
         options = {"key": KEY, "secret": SECRET, "endpoint_url": self.url, "client_kwargs": {"region_name": REGION}}
+        options["config_kwargs"] = FEW_TRIES
         return UPath(f"s3://{bucket or self.bucket}/{name}", **options)
 
     def sizes(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ last line: ``began``, that moment in seconds since the epoch; ``loop``, what :cl
 ``events`` and ``failures`` of the others; ``files``, how many files and sockets the process had open at the end.
 Airflow connections and settings come from the environment.
 
-It leans on private modules of Airflow 3.3. What is left out is what reads and writes the database: which triggers there
+It leans on private modules of Airflow. What is left out is what reads and writes the database: which triggers there
 are, the heartbeat of the job, and whom an event wakes up.
 """
 
@@ -26,9 +26,9 @@ from typing import Any
 import attrs
 import structlog
 from airflow.executors import workloads
-from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from airflow.models.trigger import Trigger
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+from airflow_of import trigger_supervisor
 from loop_watch import LoopWatch
 
 from airflow_provider_afilnet.triggers.groups import AfilnetGroupExistsTrigger
@@ -37,7 +37,7 @@ WATCH = 1
 
 
 @attrs.define(kw_only=True)
-class Triggerer(TriggerRunnerSupervisor):
+class Triggerer(trigger_supervisor()):
     """The supervisor of the process that runs triggers, fed by hand."""
 
     fired: dict[int, Any] = attrs.field(factory=dict, init=False)
@@ -46,7 +46,7 @@ class Triggerer(TriggerRunnerSupervisor):
     def add(self, number: int, trigger: Any) -> None:
         path, arguments = trigger.serialize()
         self.creating_triggers.append(
-            workloads.RunTrigger(id=number, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments))
+            workloads.RunTrigger(id=number, ti=None, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments))
         )
 
     def run_until(self, moment: float, number: int | None = None) -> None:

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     BaseOperatorLink,
 )
 
+from airflow_provider_afilnet.airflow_versions import KeptPaths, without_locals
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.hooks.leftovers import is_leftover
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AfilnetBaseOperator(BaseOperator):
+class AfilnetBaseOperator(KeptPaths, BaseOperator):
     """Base of the Afilnet operators: :meth:`execute` runs :meth:`work`, ends errors as they deserve, closes the hook.
 
     An error that a repeat cannot help ends the task at once, whatever ``retries`` says; any other is raised as it is,
@@ -58,7 +59,7 @@ class AfilnetBaseOperator(BaseOperator):
             ``result`` that error's: the counts of a refresh, as far as they are known, or ``None``.
         :raises AfilnetError: for an error that may pass.
         """
-        with ending_for_good():
+        with without_locals(), ending_for_good():
             try:
                 result = self.work(context)
             except AirflowTaskTimeout as timeout:

@@ -88,9 +88,11 @@ def open_report_file(path: Any, *, anew: bool = False) -> ReportFile:
 
 def _local(path: Any) -> Path | None:
     """The path on this machine's disk, if that is where it is."""
-    if isinstance(path, Path):
-        return path
-    names = path.fs.protocol
+    # Before universal_pathlib 0.3 its path objects, also those of object storages, are pathlib's too.
+    storage = getattr(path, "fs", None)
+    if storage is None:
+        return Path(path)
+    names = storage.protocol
     return Path(path.path) if "file" in ((names,) if isinstance(names, str) else names) else None
 
 

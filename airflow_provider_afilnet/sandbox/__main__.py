@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import shlex
 import signal
 import sqlite3
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields
@@ -127,9 +127,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m airfl
     """Serve until SIGINT or SIGTERM; answers the exit code. ``prog``: the command's name, for its help and errors."""
     options = _parser(prog).parse_args(arguments)
     warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
-    ended = threading.Event()
+    # An Event would not do: a signal that arrives while this thread is about to wait for it would find its lock taken.
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(None))
     password = options.password if options.password is not None else os.environ.get(_PASSWORD) or "demo"
     try:
         if not options.user or not password:
@@ -160,7 +161,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m airfl
         return 2
     try:
         _say(_announcement(sandbox))
-        ended.wait()
+        ended.get()
     finally:
         sandbox.stop()
     return 0

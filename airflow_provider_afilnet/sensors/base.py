@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_afilnet.airflow_versions import SkippedAfterDeferral, without_locals
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.triggers.polling import Fail, Polling, Wait
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AfilnetBaseSensor(BaseSensorOperator):
+class AfilnetBaseSensor(SkippedAfterDeferral, BaseSensorOperator):
     """Base of the Afilnet sensors.
 
     An error that may pass (no connection, HTTP 429 or 5xx) is a look that tells nothing: the next one comes after a
@@ -73,7 +74,8 @@ class AfilnetBaseSensor(BaseSensorOperator):
         seen = PokeReturnValue(is_done=False)
         outcome: bool | AfilnetError
         try:
-            seen = self.look()
+            with without_locals():
+                seen = self.look()
             outcome = bool(seen)
         except AfilnetError as error:
             self.log.warning("%s", error)

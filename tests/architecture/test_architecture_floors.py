@@ -196,3 +196,59 @@ def test_a_floor_alone_is_cheap_and_free_of_airflow(floor: str) -> None:
     loaded = loaded_by(*eager)
     assert not {"airflow", *COSTLY} & loaded
     assert {floor_of(name) for name in loaded if name.startswith(f"{ROOT}.")} <= MAY_IMPORT[floor]
+
+
+def of_airflow(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").split(".")[0] == "airflow"
+    return isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "airflow" for alias in node.names)
+
+
+def asks_for_airflows_version(source: str) -> list[str]:
+    """The places that read the version of Airflow, or try whether it has something, as the lines of the source."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Try):
+            caught = {
+                name.id for one in node.handlers for name in ast.walk(one.type or one) if isinstance(name, ast.Name)
+            }
+            tried = [inner for part in node.body for inner in ast.walk(part)]
+            asks = bool(caught & {"ImportError", "ModuleNotFoundError"}) and any(map(of_airflow, tried))
+        elif isinstance(node, ast.ImportFrom):
+            asks = "version_compat" in (node.module or "") or (
+                of_airflow(node) and any(alias.name in ("__version__", "version") for alias in node.names)
+            )
+        elif isinstance(node, ast.Attribute):
+            asks = ast.unparse(node) in ("airflow.__version__", "airflow.version")
+        elif isinstance(node, ast.Call):
+            asks = ast.unparse(node.func).split(".")[-1] in ("version", "find_spec", "import_module") and any(
+                "airflow" in ast.unparse(part).replace(ROOT, "") for part in node.args
+            )
+        else:
+            asks = False
+        if asks:
+            found.append(ast.unparse(node).splitlines()[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    from airflow.sdk import RetryPolicy\nexcept ImportError:\n    RetryPolicy = object",
+        "try:\n    import airflow.sdk.serde\nexcept (ValueError, ModuleNotFoundError):\n    pass",
+        "from airflow import __version__",
+        "from airflow.version import version",
+        "from airflow.providers.http.version_compat import AIRFLOW_V_3_1_PLUS",
+        "import airflow\nnew = airflow.__version__ > '3.1'",
+        "import importlib.metadata\nfound = importlib.metadata.version('apache-airflow-core')",
+        "from importlib.util import find_spec\nnew = find_spec('airflow.sdk.serde')",
+    ],
+)
+def test_a_question_for_airflows_version_is_recognised(source: str) -> None:
+    assert asks_for_airflows_version(source)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_one_module_knows_what_differs_between_the_versions_of_airflow(module: str) -> None:
+    found = asks_for_airflows_version(MODULES[module].read_text())
+    assert bool(found) == (module == f"{ROOT}.airflow_versions"), found

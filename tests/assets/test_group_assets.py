@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
+from airflow_of import supplied_by_providers
 
 from airflow_provider_afilnet.assets.groups import create_asset, group_uri
 from airflow_provider_afilnet.exceptions import AfilnetInvalidRequestError
@@ -70,14 +71,10 @@ def test_the_asset_of_a_group() -> None:
 
 def test_airflow_makes_the_asset_from_its_scheme() -> None:
     """What the metadata registers: the factory and the handler, found by Airflow itself."""
-    try:
-        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as Manager
-    except ImportError:
-        from airflow.providers_manager import ProvidersManager as Manager
-
-    assert Manager().asset_factories["afilnet"](group_id="1000", extra=None).uri == "afilnet://group/1000"
-    assert "afilnet" in Manager().asset_uri_handlers
-    assert "afilnet" in Manager().asset_to_openlineage_converters
+    supplied = supplied_by_providers()
+    assert supplied.asset_factories["afilnet"](group_id="1000", extra=None).uri == "afilnet://group/1000"
+    assert "afilnet" in supplied.asset_uri_handlers
+    assert "afilnet" in supplied.asset_to_openlineage_converters
 
 
 def test_the_group_as_openlineage_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset
 from airflow.sdk import task
-from task_logs import PASSWORD, Logs
+from airflow_of import dag_bag, stored_and_read
+from task_logs import PASSWORD, Logs, variables_of
 
 from airflow_provider_afilnet import exceptions
 from airflow_provider_afilnet.sandbox import Sandbox
@@ -309,6 +310,7 @@ def test_the_rows_are_in_no_xcom_no_rendered_field_and_no_log(run_task: Run, gro
     assert [result.state for result in results] == ["success", "failed"]
     left = [repr(result.error) + repr(result.xcoms) + repr(result.message) for result in results]
     left += [repr(m) for result in results for m in result.sent if type(m).__name__ != "MaskSecret"]
+    left += [text for result in results for text in variables_of(result.error)]
     assert any("SetRenderedFields" in text for text in left)
     for secret in (phone, name, PASSWORD):
         assert secret not in "\n".join(left) + logs.text
@@ -393,13 +395,6 @@ with DAG("broken_flow", schedule=None) as flow:
 
 
 def test_the_dag_bag_reads_it_and_the_scheduler_can_store_it(tmp_path: Any) -> None:
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-        from airflow.serialization.serialized_objects import DagSerialization
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
-
     (tmp_path / "flow.py").write_text(
         HEAD
         + """
@@ -415,11 +410,11 @@ def stored():
 stored()
 """
     )
-    bag = DagBag(str(tmp_path))
+    bag = dag_bag(tmp_path / "flow.py")
     assert bag.import_errors == {}
     dag = bag.dags["stored"]
     assert set(dag.task_ids) == {"customers", "mapped"}
-    back = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("customers")
+    back = stored_and_read(dag).get_task("customers")
     assert {link.name for link in back.operator_extra_links} == {"Afilnet group", "Afilnet report"}
     assert back.task_type == "_AfilnetRefreshDecoratedOperator"
     assert back.operator_name == "@task.afilnet_refresh"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow_of import redact
 
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.sandbox import Sandbox
@@ -53,8 +54,6 @@ def test_a_client_needs_no_login(afilnet_conn: Callable[..., None], extras: dict
 def test_the_clients_secret_is_masked_as_the_password_is(
     afilnet_conn: Callable[..., None], extras: dict[str, dict[str, Any]]
 ) -> None:
-    from airflow.sdk.log import redact
-
     afilnet_conn(extra=extras["json"])
     assert AfilnetHook().settings.client_secret == SECRET
     assert SECRET not in str(redact(f"the secret is {SECRET}."))

@@ -46,6 +46,7 @@ HEAVY = (
     "lxml",
     "oauthlib",
 )
+TESTS = Path(__file__).resolve().parents[1]
 SHARE = 0.05
 
 
@@ -102,19 +103,20 @@ def test_heavy_libraries_are_not_imported(module: str) -> None:
 
 
 def test_a_dag_of_two_hundred_operators_needs_no_heavy_library(tmp_path: Path) -> None:
-    """Every kind of ours, as the DAG processor treats it: imported, made, serialized."""
-    (tmp_path / "many.py").write_text(dag_file("ours", 200))
+    """Every kind of ours, as the DAG processor treats it: imported, made, serialized, after a DAG of none of ours."""
+    for kind in ("EmptyOperator", "ours"):
+        (tmp_path / f"{kind}.py").write_text(dag_file(kind, 200))
     brought = python(
-        "import sys, structlog, airflow.sdk\n"
+        f"import sys; sys.path.append({str(TESTS)!r})\n"
+        "import airflow.sdk\n"
         "from pathlib import Path\n"
-        "from airflow.dag_processing.dagbag import BundleDagBag\n"
-        "from airflow.dag_processing.processor import _serialize_dags\n"
-        "before = set(sys.modules)\n"
-        f"folder = Path({str(tmp_path)!r})\n"
-        "bag = BundleDagBag(dag_folder=folder / 'many.py', bundle_path=folder, bundle_name='b', load_op_links=False)\n"
-        "(dag,), errors = _serialize_dags(bag, structlog.get_logger())\n"
-        "assert not errors and not bag.import_errors, (errors, bag.import_errors)\n"
-        f"print(len(dag.data['dag']['tasks']), *((set(sys.modules) - before) & set({HEAVY!r})))"
+        "from airflow_of import dag_bag, stored_and_read\n"
+        "for kind in ('EmptyOperator', 'ours'):\n"
+        "    before = set(sys.modules)\n"
+        f"    bag = dag_bag(Path({str(tmp_path)!r}) / f'{{kind}}.py')\n"
+        "    assert not bag.import_errors, bag.import_errors\n"
+        "    dag = stored_and_read(bag.dags['many'])\n"
+        f"print(len(dag.task_ids), *((set(sys.modules) - before) & set({HEAVY!r})))"
     )
     assert brought == "200"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import airflow
 import jsonschema
+from airflow_of import LABELLED_FORM, supplied_by_providers
 
 from airflow_provider_afilnet.api.settings import ClientSettings, read_settings
 from airflow_provider_afilnet.get_provider_info import get_provider_info
@@ -50,24 +51,32 @@ def test_airflow_discovers_links_decorator_and_settings() -> None:
     assert set(INFO["extra-links"]) <= set(ProvidersManager().extra_links_class_names)
     assert task.afilnet_refresh.__module__ == "airflow_provider_afilnet.decorators.refresh"
     assert set(INFO["config"]["afilnet"]["options"]) == {"panel_url_template", "report_url_templates"}
-    # Airflow formats every default, so a brace in one would break each of its processes.
+    # As every command of Airflow does first; it formats every default, so a brace in one would break each of them.
+    ProvidersManager().initialize_providers_configuration()
     for option in INFO["config"]["afilnet"]["options"]:
         assert conf.get("afilnet", option) == ""
 
 
 def test_airflow_discovers_the_connection_type() -> None:
-    try:
-        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as Manager
-    except ImportError:
-        from airflow.providers_manager import ProvidersManager as Manager
-
-    hook = Manager().hooks["afilnet"]
+    hook = supplied_by_providers().hooks["afilnet"]
     assert hook is not None
     assert (hook.hook_class_name, hook.hook_name, hook.connection_id_attribute_name) == (
         "airflow_provider_afilnet.hooks.afilnet.AfilnetHook",
         "Afilnet",
         "afilnet_conn_id",
     )
+
+
+def test_the_form_that_airflow_shows() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    (form,) = [one for one in HookMetaService.hook_meta_data() if one.connection_type == "afilnet"]
+    assert form.hook_name == "Afilnet"
+    if LABELLED_FORM:
+        assert form.standard_fields.host.title == "Base URL"
+        assert set(form.extra_fields) == set(CONNECTION["conn-fields"])
+    else:
+        assert (form.standard_fields, form.extra_fields) == (None, None)
 
 
 def test_a_connection_gives_our_hook(afilnet_conn: object) -> None:

@@ -221,6 +221,46 @@ def test_help_names_the_command_that_was_typed(command, name):
     assert text.startswith(f"usage: {name} [-h]")
 
 
+INTERRUPTED = """
+import os, signal, sys, threading
+from airflow_provider_afilnet.sandbox import __main__ as command
+
+left = int(sys.argv[1])
+said = command._say
+
+def count(frame, event, argument):
+    global left
+    left -= event == "line"
+    if event == "line" and left == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+    return count
+
+def late():
+    if left > 0:
+        os.kill(os.getpid(), signal.SIGINT)
+
+def say(text):
+    said(text)
+    threading.Timer(0.3, late).start()
+    sys._getframe(1).f_trace = count
+    sys.settrace(count)
+
+command._say = say
+sys.exit(command.main(["--port", "0"]))
+"""
+
+
+@pytest.mark.parametrize("line", [1, 2, 5, 9, 13])
+def test_a_signal_ends_it_wherever_it_finds_it(line):
+    """It comes at the n-th line of Python after the announcement, or, if it waits before that, somewhat later."""
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(line)], stdout=subprocess.PIPE)
+    try:
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_importing_the_package_loads_no_server():
     code = (
         "import sys, airflow_provider_afilnet.sandbox as s; print([m for m in ('uvicorn', 'starlette', 'sqlite3',"

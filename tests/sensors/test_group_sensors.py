@@ -168,6 +168,16 @@ def test_airflows_own_deferral_timeout_is_a_sensor_timeout(run_task: Run) -> Non
     assert isinstance(result.error, AirflowSensorTimeout)
 
 
+@pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
+def test_airflows_own_deferral_timeout_is_skipped_too(run_task: Run, option: str) -> None:
+    result = run_task(
+        sensor("555", deferrable=True, **{option: True}),
+        next_method="__fail__",
+        next_kwargs={"error": "Trigger timeout"},
+    )
+    assert result.state == "skipped"
+
+
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 def test_poking_without_interval_is_no_hot_loop(run_task: Run, sandbox: Sandbox, mode: str) -> None:
     result = run_to_the_end(run_task, lambda: sensor("555", mode=mode, poke_interval=0, timeout=0.55))

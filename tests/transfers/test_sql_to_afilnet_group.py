@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-from task_logs import PASSWORD, Logs
+from task_logs import PASSWORD, Logs, variables_of
 
 from airflow_provider_afilnet.exceptions import AfilnetSourceError
 from airflow_provider_afilnet.hooks import sql_rows
@@ -210,6 +210,7 @@ def test_nothing_personal_and_no_secret_is_left_behind(
         results = [run_task(transfer(group, **more)) for more in ({}, {"invalid_rows": "reject", "max_rejected": 1})]
     assert [result.state for result in results] == ["failed", "success"]
     left = [repr(result.error) + repr(result.value) for result in results]
+    left += [text for result in results for text in variables_of(result.error)]
     left += [repr(m) for result in results for m in result.sent if type(m).__name__ != "MaskSecret"]
     everything = "\n".join(left) + logs.text
     for secret in (PASSWORD, "34611223344", "Zoraida"):

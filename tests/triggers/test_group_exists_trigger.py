@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from airflow_of import sent_and_received
 from style_extras import CLIENT_SECRET, style_extras
 from task_logs import PASSWORD, Logs
 
@@ -54,10 +55,8 @@ def test_serialize_is_json_and_rebuilds_the_same_trigger() -> None:
 
 
 def test_serialize_passes_airflows_own_form() -> None:
-    from airflow.sdk.serde import deserialize, serialize
-
     _, arguments = trigger().serialize()
-    assert deserialize(serialize(arguments)) == arguments
+    assert sent_and_received(arguments) == arguments
 
 
 def test_a_group_that_exists_fires_once(sandbox: Sandbox) -> None:

@@ -121,7 +121,7 @@ class Throttle:
             gap = 1 / self._rate_at(now)
             # Late calls are made up for as far as the server allows bursts; where it may allow none, calls keep their
             # distance, and only those so fast that a timer is too coarse come closer.
-            made_up = max(2 * _TICK - gap / 10, gap * min(1.0, (self._burst - 1) / 4))
+            made_up = max(2 * _TICK - gap / 10, gap * min(2.0, (self._burst - 1) / 4))
             self._next_at = max(self._next_at, now - max(0.0, made_up)) + gap
 
     def pause(self, now: float, seconds: float) -> None:

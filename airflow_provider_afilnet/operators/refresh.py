@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -181,6 +182,7 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         self.verify = verify
         self.report_path = report_path
         self._remember_given("suppress", "suppress_sql", "suppress_conn_id", "report_path")
+        self._leave_out_defaults(_DEFAULTS)
 
     def open_rows(self, context: Context) -> AbstractContextManager[RowSource]:
         """Open the source; what it yields is read once, and closed whatever happens."""
@@ -264,3 +266,10 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
 
         opt_outs = (self.suppress_conn_id or self.opt_out_connection()) if self.suppress_sql is not None else None
         tell_lineage(self.hook, group_id, [*self.source_uris(), *([connection_uri(opt_outs)] if opt_outs else [])])
+
+
+_DEFAULTS: Final = {
+    "plan_only" if parameter.name == "dry_run" else parameter.name: parameter.default
+    for parameter in signature(AfilnetRefreshOperator.__init__).parameters.values()
+    if parameter.name != "group_id"
+}

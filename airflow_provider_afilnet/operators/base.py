@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowTaskTimeout,
+    BaseOperator,
     BaseOperatorLink,
 )
 
@@ -17,16 +18,13 @@ from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
 from airflow_provider_afilnet.hooks.leftovers import is_leftover
 from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink
-from airflow_provider_afilnet.operators.plain_fields import PlainFieldsOperator
 from airflow_provider_afilnet.retries import give_policy
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-_DEFAULTS: Final = {"afilnet_conn_id": AfilnetHook.default_conn_name}
 
-
-class AfilnetBaseOperator(PlainFieldsOperator):
+class AfilnetBaseOperator(BaseOperator):
     """Base of the Afilnet operators: :meth:`execute` runs :meth:`work`, ends errors as they deserve, closes the hook.
 
     An error that a repeat cannot help ends the task at once, whatever ``retries`` says; any other is raised as it is,
@@ -46,7 +44,6 @@ class AfilnetBaseOperator(PlainFieldsOperator):
     def __init__(self, *, afilnet_conn_id: str = AfilnetHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.afilnet_conn_id = afilnet_conn_id
-        self._leave_out_defaults(_DEFAULTS)
         give_policy(self)
 
     @cached_property

@@ -13,6 +13,7 @@ from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink, AfilnetRepo
 from airflow_provider_afilnet.operators.base import AfilnetBaseOperator
 from airflow_provider_afilnet.operators.listed import is_listed
 from airflow_provider_afilnet.operators.outlets import tell_outlets
+from airflow_provider_afilnet.operators.plain_fields import PlainFieldsOperator
 from airflow_provider_afilnet.operators.storage import storage_path
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _ENGINE_OPTIONS: Final = (
 _OPERATOR_OPTIONS: Final = ("suppress", "suppress_sql", "suppress_conn_id", "report_path")
 
 
-class AfilnetRefreshOperator(AfilnetBaseOperator):
+class AfilnetRefreshOperator(PlainFieldsOperator, AfilnetBaseOperator):
     """Base of the operators that make a group follow rows. After a green task the group is as asked, read back.
 
     The rows are read and checked, the group is read, a plan is made and guarded, and only then anything is written;
@@ -270,6 +271,7 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
 
 _DEFAULTS: Final = {
     "plan_only" if parameter.name == "dry_run" else parameter.name: parameter.default
-    for parameter in signature(AfilnetRefreshOperator.__init__).parameters.values()
+    for level in (AfilnetBaseOperator, AfilnetRefreshOperator)
+    for parameter in signature(level.__init__).parameters.values()
     if parameter.name != "group_id"
 }

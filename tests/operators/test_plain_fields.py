@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator, AfilnetUpsertContactsOperator
+from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator
 from airflow_provider_afilnet.sandbox import Sandbox
 from airflow_provider_afilnet.transfers.sql_to_afilnet_group import SqlToAfilnetGroupOperator
 
@@ -41,7 +41,6 @@ def test_only_what_was_given_is_a_template_field_of_a_dag_file() -> None:
     assert set(upsert(suppress=NeverEqual()).template_fields) == {"group_id", "contacts", "suppress"}
     sql = SqlToAfilnetGroupOperator(task_id="s", group_id="1", sql="SELECT 1", sql_conn_id="db")
     assert set(sql.template_fields) == {"group_id", "sql", "sql_conn_id", "parameters"}
-    assert set(AfilnetGetContactsOperator(task_id="g", group_id="1").template_fields) == {"group_id", "output_path"}
     assert len(ALL) > 25
 
 

@@ -18,8 +18,9 @@ class LoopWatch(BaseTrigger):
     ``longest``: the longest wait for a turn by the clock, which holds what other processes took from this one.
     ``busiest``: the most CPU time that the loop's thread spent between two beats. ``busiest_but_gc``: the same where
     Python made no full collection of its garbage meanwhile, which takes long with as many objects as Airflow has,
-    whoever makes the last one. ``collection``: the longest of those in CPU time. ``cpu``: CPU time of the thread all in
-    all. ``beats``: how many beats there were.
+    whoever makes the last one. ``collection``: the longest of those in CPU time; ``collections``: how many there were.
+    ``objects``: by how many objects that a collection looks at the process grew meanwhile, the growth of which brings a
+    full one about. ``cpu``: CPU time of the thread all in all. ``beats``: how many beats there were.
 
     :param ends_with: path of the file.
     :param beat: seconds between two beats.
@@ -45,6 +46,7 @@ class LoopWatch(BaseTrigger):
             elif info["generation"] == 2:
                 collections.append(time.thread_time() - collecting_since)
 
+        objects = len(gc.get_objects())
         gc.callbacks.append(collecting)
         began = before = time.thread_time()
         while not Path(self.ends_with).exists():  # noqa: ASYNC240 - a microsecond
@@ -64,6 +66,8 @@ class LoopWatch(BaseTrigger):
                 "busiest": busiest,
                 "busiest_but_gc": busiest_but_gc,
                 "collection": max(collections, default=0.0),
+                "collections": len(collections),
+                "objects": len(gc.get_objects()) - objects,
                 "cpu": before - began,
             }
         )

@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_afilnet.api.answers import read_balance, read_bulk, read_columns, read_contact, read_new_id
 from airflow_provider_afilnet.api.calls import Contact, contact_text, contacts_json, record_id
-from airflow_provider_afilnet.api.client import AfilnetClient
 from airflow_provider_afilnet.api.errors import (
     AfilnetAccessError,
     AfilnetConfigurationError,
@@ -30,6 +29,8 @@ from airflow_provider_afilnet.hooks.leftovers import given_text, is_leftover
 if TYPE_CHECKING:
     import requests
     from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_afilnet.api.client import AfilnetClient
 
 
 class AfilnetHook(BaseHook):
@@ -68,6 +69,9 @@ class AfilnetHook(BaseHook):
     @cached_property
     def client(self) -> AfilnetClient:
         """The API floor's synchronous client."""
+        # Imported here, because a DAG file that only names operators makes no call.
+        from airflow_provider_afilnet.api.client import AfilnetClient
+
         return AfilnetClient(self.settings)
 
     def get_conn(self) -> requests.Session:

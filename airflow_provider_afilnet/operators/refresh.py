@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -14,6 +15,7 @@ from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink, AfilnetRepo
 from airflow_provider_afilnet.operators.base import AfilnetBaseOperator
 from airflow_provider_afilnet.operators.listed import is_listed
 from airflow_provider_afilnet.operators.outlets import tell_outlets
+from airflow_provider_afilnet.operators.plain_fields import PlainFieldsOperator
 from airflow_provider_afilnet.operators.storage import storage_path
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ _ENGINE_OPTIONS: Final = (
 _OPERATOR_OPTIONS: Final = ("suppress", "suppress_sql", "suppress_conn_id", "report_path")
 
 
-class AfilnetRefreshOperator(AfilnetBaseOperator):
+class AfilnetRefreshOperator(PlainFieldsOperator, AfilnetBaseOperator):
     """Base of the operators that make a group follow rows. After a green task the group is as asked, read back.
 
     The rows are read and checked, the group is read, a plan is made and guarded, and only then anything is written;
@@ -185,6 +187,7 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
         self.verify = verify
         self.report_path = report_path
         self._remember_given("suppress", "suppress_sql", "suppress_conn_id", "report_path")
+        self._leave_out_defaults(_DEFAULTS)
 
     def open_rows(self, context: Context) -> AbstractContextManager[RowSource]:
         """Open the source; what it yields is read once, and closed whatever happens."""
@@ -283,3 +286,11 @@ class AfilnetRefreshOperator(AfilnetBaseOperator):
 
         opt_outs = (self.suppress_conn_id or self.opt_out_connection()) if self.suppress_sql is not None else None
         tell_lineage(self.hook, group_id, [*self.source_uris(), *([connection_uri(opt_outs)] if opt_outs else [])])
+
+
+_DEFAULTS: Final = {
+    "plan_only" if parameter.name == "dry_run" else parameter.name: parameter.default
+    for level in (AfilnetBaseOperator, AfilnetRefreshOperator)
+    for parameter in signature(level.__init__).parameters.values()
+    if parameter.name != "group_id"
+}

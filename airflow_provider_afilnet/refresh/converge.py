@@ -152,7 +152,9 @@ class Converger:
         """Read the whole group, again in place while errors pass."""
 
         async def once() -> GroupRead:
-            return await read_group(self._client, self._group_id, self._store, self._fields, self._keys, self._progress)
+            return await read_group(
+                self._client, self._group_id, self._store, self._fields, self._keys, self._progress, self._check
+            )
 
         return await self._pace.patiently(once, lambda error: error.retryable)
 
@@ -231,7 +233,7 @@ class Converger:
         for number, (record_id, raw) in enumerate(store.shown()):
             if not number % _PAGE:
                 self._check()
-            if record_id is not None and not store.first_seen(record_id):
+            if record_id is not None and not store.first_seen(record_id, self._check):
                 key = self._keys.match_form(raw)
                 found = store.one("SELECT key FROM actual WHERE id = ?", record_id)
                 if store.one("SELECT 1 FROM ops WHERE key = ? AND kind IN ('add', 'replace')", found or key) is None:

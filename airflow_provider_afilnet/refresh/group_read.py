@@ -41,10 +41,17 @@ class GroupRead:
 
 
 async def read_group(
-    client: AsyncAfilnetClient, group_id: str, store: Store, fields: GroupFields, keys: KeyReader, progress: Progress
+    client: AsyncAfilnetClient,
+    group_id: str,
+    store: Store,
+    fields: GroupFields,
+    keys: KeyReader,
+    progress: Progress,
+    check: Callable[[], None],
 ) -> GroupRead:
     """Stream the group into the store, replacing the last read; a comparison comes next.
 
+    :param check: called for each page of contacts where ids are compared; raises if the run was told to stop.
     :raises AfilnetUnreadableAnswerError: if only some contacts have ids, or an id comes twice.
     """
     started = time.monotonic()
@@ -67,7 +74,7 @@ async def read_group(
             f"getcontacts answered {count} contacts of which only {with_id} have an id; please report this shape.",
             method="getcontacts",
         )
-    if with_id and not reader.ascending and store.has_id_twice():
+    if with_id and not reader.ascending and store.has_id_twice(check):
         raise AfilnetUnreadableAnswerError(
             "getcontacts answered one contact id twice, so ids do not tell contacts apart; please report this.",
             method="getcontacts",

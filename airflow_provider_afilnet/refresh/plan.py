@@ -412,7 +412,7 @@ class Planner:
             self._flush_if_full()
 
     def _seen_first(self, record_id: str) -> bool:
-        return self._store.first_seen(record_id)
+        return self._store.first_seen(record_id, self._check)
 
     def _fail(
         self, row: int | None, key: str, record_id: str | None, names: str, reason: str, *, waits: bool = False

@@ -349,7 +349,7 @@ class Spooler:
             if len(self._doubles) < _SHOWN:
                 self._doubles.append(f"rows {first} and {row} ({mask_key(key)})")
         store.db.execute("DROP TABLE doubles")
-        store.rows.prints.drop(losers)
+        store.rows.prints.drop(losers, self._check)
         return duplicates
 
     def _judge(self) -> None:

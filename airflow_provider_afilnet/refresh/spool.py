@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Final
 
@@ -183,9 +183,13 @@ class Fingerprints:
         entries.extend(self._waiting[number])
         return Slice(entries)
 
-    def drop(self, rows: bytearray) -> None:
-        """Take rows out, those whose number is flagged."""
+    def drop(self, rows: bytearray, check: Callable[[], None]) -> None:
+        """Take rows out, those whose number is flagged.
+
+        :param check: called for each slice; raises if the run was told to stop.
+        """
         for number in range(SLICES):
+            check()
             part = self.slice(number)
             kept = array("q")
             for entry in zip(part.keys, part.prints, part.numbers, strict=True):

@@ -154,19 +154,28 @@ class Store:
         self.group = Spool()
         return self.group
 
-    def has_id_twice(self) -> bool:
-        """Whether two contacts of the last read have one id."""
+    def has_id_twice(self, check: Callable[[], None]) -> bool:
+        """Whether two contacts of the last read have one id.
+
+        :param check: called for each page of contacts; raises if the run was told to stop.
+        """
         self.db.execute("CREATE TABLE ids (id TEXT)")
         for page in self.group.lines.pages():
+            check()
             self.insert("ids", [(record_id,) for record_id, *_ in map(read_contact, page)])
+        check()
         twice = self.one("SELECT 1 FROM ids GROUP BY id HAVING count(*) > 1 LIMIT 1") is not None
         self.db.execute("DROP TABLE ids")
         return twice
 
-    def first_seen(self, record_id: str) -> bool:
-        """Whether the first read showed this id."""
+    def first_seen(self, record_id: str, check: Callable[[], None]) -> bool:
+        """Whether the first read showed this id.
+
+        :param check: called for each page of contacts when it is asked first; raises if the run was told to stop.
+        """
         if not self._ids_of_first and self.first_group is not None:
             for page in self.first_group.lines.pages():
+                check()
                 ids = [(found,) for found, *_ in map(read_contact, page) if found is not None]
                 self.insert("first_seen", ids, on_conflict="OR IGNORE")
             self._ids_of_first = True

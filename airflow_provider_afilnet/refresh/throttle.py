@@ -2,9 +2,10 @@
 
 There is no rate until the first refusal. Then one is *searched for*: it begins low and grows with every call that
 passes, until the second refusal. From both, the limit and its burst are reckoned as those of a token bucket that was
-empty both times. From then on the rate is *kept*: each refusal takes it back a little, and it climbs as CUBIC does,
-flat near where it was refused and steep far above, so that a limit which has gone up is found too. The climb takes the
-longer, the more calls a refusal costs and the longer the pause that came with it.
+empty both times; since calls are whole, that leaves a range. From then on the rate is *kept*: each refusal takes it
+back a little, and it climbs as CUBIC does, flat near where it was refused and steep far above, so that a limit which
+has gone up is found too. The climb takes the longer, the more calls a refusal costs and the longer the pause that came
+with it.
 
 Connections are halved when the server is overloaded, and tried one by one again, each time after more calls.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Callable
 from typing import Final
 
 # Calls per second.
@@ -21,9 +23,19 @@ _LOWEST_RATE: Final = 0.5
 _NO_RATE: Final = 20_000.0
 """A rate so high is none."""
 
-_SEARCH_GROWTH: Final = 1.06
+# What the search adds with each call that passes. By a fixed step the rate doubles in equal times, so that more time
+# lies between the limit and the refusal than if it grew by a share with each call, and the limit is told more exactly.
+# Above 80 calls per second the share is more, or a high limit would take long to find.
+_SEARCH_STEP: Final = 1.6
+_SEARCH_GROWTH: Final = 0.02
+_IN_RANGE: Final = 0.65
+"""Where the limit is taken to be in the range that two refusals leave. It is seldom in the lower half of it."""
+_MARGIN: Final = 0.1
+"""A limit is taken for less by that share of one call of its burst: the fewer calls may burst, the less may come early.
+"""
 _REMEMBERED: Final = 3_000
 
+_SETTLE_BELOW: Final = 0.02
 _STEP_BACK: Final = 0.03
 _COSTLY_STEP_BACK: Final = 0.05
 """Where a refusal brings a pause for all: farther from the limit they are rarer."""
@@ -46,6 +58,9 @@ _SOON: Final = 0.5
 """A refusal before that share of the way back to where the last one was is no matter of the rate, or the limit fell."""
 _IN_A_ROW: Final = 6
 _FAR_BELOW: Final = 0.6
+_LOOK_BELOW: Final = 0.8
+"""Where they come evenly, a rate lower by so much is tried now and then: at a limit that fell while the rate went down,
+refusals come as often until the rate is below it."""
 
 _TICK: Final = 0.001
 """Seconds that a timer of the event loop may be late."""
@@ -81,11 +96,14 @@ class Throttle:
         self._sent_at: list[float] = []
         # All refusals of calls that were on their way when the rate went down count as one.
         self._refused_at = -math.inf
+        # When the last of the calls that began the search went: the bucket had no room for it.
+        self._full_at = -math.inf
         self._refusals = 0
         self._passed = 0
         self._pause = 0.0
         self._blocked = 0
         self._soon: list[int] = []
+        self._unrelated = 0
         self._soon_from = 0.0
 
     # --- what may go
@@ -103,7 +121,7 @@ class Throttle:
             gap = 1 / self._rate_at(now)
             # Late calls are made up for as far as the server allows bursts; where it may allow none, calls keep their
             # distance, and only those so fast that a timer is too coarse come closer.
-            made_up = max(2 * _TICK - gap / 10, gap * min(1.0, (self._burst - 1) / 4))
+            made_up = max(2 * _TICK - gap / 10, gap * min(2.0, (self._burst - 1) / 4))
             self._next_at = max(self._next_at, now - max(0.0, made_up)) + gap
 
     def pause(self, now: float, seconds: float) -> None:
@@ -139,6 +157,8 @@ class Throttle:
         self._under_way -= 1
         if sent_at <= self._refused_at:
             self._refusals += 1
+            if not self._ceiling:
+                self._full_at = max(self._full_at, sent_at)
             return
         if overloaded:
             self._use_fewer_connections()
@@ -165,7 +185,7 @@ class Throttle:
         if len(self._sent_at) > _REMEMBERED:
             del self._sent_at[: _REMEMBERED // 2]
         if self._rate and sent_at > self._refused_at:
-            self._rate *= _SEARCH_GROWTH
+            self._rate += max(_SEARCH_STEP, _SEARCH_GROWTH * self._rate)
             if self._rate > _NO_RATE:
                 self._rate = 0.0
 
@@ -173,6 +193,7 @@ class Throttle:
         rate = self._rate_at(now)
         if math.isinf(self._refused_at):
             self._rate = _FIRST_RATE
+            self._full_at = sent_at
         elif self._passed < _FEW:
             self._blocked += 1
             again = min(_LOOK_AGAIN_MOST, _LOOK_AGAIN * 2 ** min(self._blocked - 1, _DOUBLINGS))
@@ -182,7 +203,11 @@ class Throttle:
                 self._ceiling = min(self._ceiling, self._rate / (1 - _STEP_BACK))
         elif self._ceiling and self._is_unrelated(rate):
             self._ceiling = max(self._ceiling, rate)
-            self._rate = rate
+            self._unrelated += 1
+            recent = self._soon[-_IN_A_ROW:]
+            evenly = max(recent) <= 2 * min(recent)
+            looks_below = evenly and not self._unrelated % _IN_A_ROW
+            self._rate = max(_LOWEST_RATE, rate * (_LOOK_BELOW if looks_below else 1))
         elif self._ceiling:
             step = _COSTLY_STEP_BACK if self._pause else _STEP_BACK
             self._rate = max(_LOWEST_RATE, rate / 2, min((rate + self._measured(now)) / 2, rate * (1 - step)))
@@ -202,6 +227,7 @@ class Throttle:
         """
         if self._passed >= _SOON * self._refusals / _REFUSED_SHARE:
             self._soon.clear()
+            self._unrelated = 0
             return False
         if not self._soon:
             self._soon_from = rate
@@ -223,27 +249,33 @@ class Throttle:
         if self._unsure:
             self._ceiling = min(rate, 2 * limit)
         else:
-            # The fewer calls may burst, the more one step of the search weighs.
-            self._ceiling = limit = limit / (1 + (_SEARCH_GROWTH - 1) / self._burst)
-        self._rate = limit * (1 - _STEP_BACK)
+            self._ceiling = limit = limit / (1 + _MARGIN / self._burst)
+        self._rate = limit * (1 - _SETTLE_BELOW)
         self._sent_at.clear()
 
     def _bucket_rate(self, refused_at: float) -> float:
-        """The rate of the leaky bucket that is about as full at ``refused_at`` as it ever was."""
-        low, high = _LOWEST_RATE, _NO_RATE
-        while high > low * 1.001:
-            middle = math.sqrt(low * high)
-            level, highest = self._levels(middle, refused_at)
-            if level + 1 > highest:
-                low = middle
-            else:
-                high = middle
-        return low
+        """The rate of the leaky bucket that was full at both refusals.
+
+        At too low a rate it would have been fuller before the second than at the first; at too high a rate it would not
+        be full at the second.
+        """
+
+        def too_low(rate: float) -> bool:
+            return self._levels(rate, self._full_at)[0] + 1 <= self._levels(rate, refused_at)[1]
+
+        def not_too_high(rate: float) -> bool:
+            level, highest = self._levels(rate, refused_at)
+            return level + 1 > highest
+
+        most = _greatest(not_too_high)
+        # Calls that arrive late can make them contradict each other.
+        least = min(most, _greatest(too_low))
+        return least + _IN_RANGE * (most - least)
 
     def _levels(self, rate: float, until: float) -> tuple[float, float]:
         """How full a bucket is that leaks at ``rate`` and takes every call that passed, and its highest level."""
         level = highest = 0.0
-        last = self._sent_at[0] if self._sent_at else until
+        last = min([until, *self._sent_at[:1]])
         for at in self._sent_at:
             if at > until:
                 break
@@ -276,3 +308,15 @@ class Throttle:
         if self._unsure:
             return self._refusals / (_UNSURE_REFUSED_SHARE * self._rate)
         return max(self._refusals / (_REFUSED_SHARE * self._rate), self._pause / _PAUSED_SHARE)
+
+
+def _greatest(holds: Callable[[float], bool]) -> float:
+    """The greatest rate up to which this holds."""
+    low, high = _LOWEST_RATE, _NO_RATE
+    while high > low * 1.001:
+        middle = math.sqrt(low * high)
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low

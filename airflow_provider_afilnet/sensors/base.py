@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
+    BaseOperatorLink,
     BaseSensorOperator,
     PokeReturnValue,
 )
@@ -17,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_afilnet.airflow_versions import SkippedAfterDeferral, without_locals
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.hooks.afilnet import AfilnetHook
+from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink
 from airflow_provider_afilnet.triggers.polling import Fail, Polling, Wait
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class AfilnetBaseSensor(SkippedAfterDeferral, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("afilnet_conn_id",)
+    operator_extra_links: Collection[BaseOperatorLink] = (AfilnetGroupLink(),)
 
     _polling: Polling | None = None
     _next_wait: float | None = None

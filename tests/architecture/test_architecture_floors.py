@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "links": {"links", "api"},
     "hooks": {"hooks", *BELOW_THE_SKIN},
     "triggers": {"triggers", "hooks", *BELOW_THE_SKIN},
-    "sensors": {"sensors", "triggers", "hooks", *BELOW_THE_SKIN},
+    "sensors": {"sensors", "links", "triggers", "hooks", *BELOW_THE_SKIN},
     "operators": {"operators", "links", "hooks", *BELOW_THE_SKIN},
     "transfers": {"transfers", "operators", "hooks", *BELOW_THE_SKIN},
     "decorators": {"decorators", "operators", "hooks", *BELOW_THE_SKIN},

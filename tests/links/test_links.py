@@ -13,6 +13,7 @@ from airflow_provider_afilnet.links.afilnet import AfilnetGroupLink, AfilnetRepo
 from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator, AfilnetUpsertContactsOperator
 from airflow_provider_afilnet.operators.groups import AfilnetCreateGroupOperator
 from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.sensors.groups import AfilnetGroupExistsSensor, AfilnetGroupSizeSensor
 
 Run = Callable[..., Any]
 
@@ -76,6 +77,23 @@ def test_a_red_task_is_linked_too_if_it_knows_its_group(run_task: Run, group: st
     sandbox.fail("http_500", methods="creategroup")
     created = AfilnetCreateGroupOperator(task_id="t", name="g", group_type="mobile", fields="mobile")
     assert links(run_task(created, finalize=True))[GROUP_KEY] == ""
+
+
+@pytest.mark.usefixtures("panel")
+def test_a_sensor_links_to_its_group(run_task: Run, group: str, sandbox: Sandbox) -> None:
+    """However it waited and ended; while it is deferred the worker has not ended the task."""
+    url = f"https://panel.example.com/groups/{group}?from=airflow"
+    exists = AfilnetGroupExistsSensor(task_id="t", group_id="{{ params.g }}", params={"g": group}, deferrable=True)
+    assert links(run_task(exists, finalize=True)) == {GROUP_KEY: url}
+    size = AfilnetGroupSizeSensor(task_id="t", group_id=group, min_contacts=0)
+    assert links(run_task(size, finalize=True)) == {GROUP_KEY: url}
+    sandbox.fail("error", code="NOT_ACCESS_TO_GROUP")
+    late = AfilnetGroupExistsSensor(task_id="t", group_id=group, poke_interval=0.1, timeout=0.3, deferrable=False)
+    result = run_task(late, finalize=True)
+    assert (result.state, links(result)) == ("failed", {GROUP_KEY: url})
+    event = {"status": "exists", "group_id": group, "message": "there"}
+    result = run_task(exists, finalize=True, next_method="execute_complete", next_kwargs={"event": event})
+    assert (result.state, links(result)) == ("success", {GROUP_KEY: url})
 
 
 @pytest.mark.usefixtures("panel")

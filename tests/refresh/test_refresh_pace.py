@@ -62,6 +62,16 @@ def test_other_limits_are_used_up_in_longer_runs(limit: Callable[[], Limit], cal
     assert seen.given_up == 0
 
 
+@pytest.mark.parametrize("seed", range(12 if LONG else 4))
+@pytest.mark.parametrize(("burst", "latency", "share"), [(10, 0.005, 0.925), (20, 0.005, 0.93), (10, 0.02, 0.91)])
+def test_half_a_minute_at_a_limit_with_pauses(burst: float, latency: float, share: float, seed: int) -> None:
+    """Each refusal costs most of a second, so the two of the search must tell the limit."""
+    seen = served(TokenBucket(50, burst), 1500, latency=latency, jitter=0.0005, seed=seed)
+    assert 1500 / seen.seconds >= share * 50
+    assert seen.refused_share < REFUSED / 2
+    assert seen.given_up == 0
+
+
 @pytest.mark.parametrize(("retry_after", "share"), [(True, 0.85), (False, 0.9)], ids=["retry-after", "no-retry-after"])
 def test_a_limit_without_a_burst(retry_after: bool, share: float) -> None:
     """The hardest: a call that is a millisecond early is refused, and that may cost a second's pause for all."""
@@ -71,10 +81,11 @@ def test_a_limit_without_a_burst(retry_after: bool, share: float) -> None:
     assert seen.given_up == 0
 
 
-@pytest.mark.parametrize("burst", [1, 50])
+@pytest.mark.parametrize("seed", range(8 if LONG else 2))
+@pytest.mark.parametrize("burst", [1, 10, 50])
 @pytest.mark.parametrize("retry_after", [True, False], ids=["retry-after", "no-retry-after"])
 @pytest.mark.parametrize("new", [25, 100])
-def test_a_limit_that_changes_is_followed(new: float, retry_after: bool, burst: float) -> None:
+def test_a_limit_that_changes_is_followed(new: float, retry_after: bool, burst: float, seed: int) -> None:
     limit = TokenBucket(50, burst)
     moved: list[float] = []
 
@@ -82,7 +93,8 @@ def test_a_limit_that_changes_is_followed(new: float, retry_after: bool, burst: 
         limit.per_second = new
         moved.append(limit.at)
 
-    seen = served(limit, 3500 if new < 50 else 9000, retry_after=retry_after, at_call=(1000, change), connections=8)
+    calls = 3500 if new < 50 else 9000
+    seen = served(limit, calls, retry_after=retry_after, at_call=(1000, change), connections=8, seed=seed)
     later = moved[0] + 60
     assert seen.seconds > later + 20
     # The way down is found at once, the way up slowly where each look costs a pause of a second.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from airflow_provider_afilnet.refresh import compare as comparing
 from airflow_provider_afilnet.refresh import group_read, source
 from airflow_provider_afilnet.refresh import store as storing
 from airflow_provider_afilnet.refresh.compare import compare
+from airflow_provider_afilnet.refresh.errors import AfilnetStoppedError
 from airflow_provider_afilnet.refresh.normalise import KeyReader
 from airflow_provider_afilnet.refresh.spool import LINES_PER_PAGE, SLICES, UNLIKE, Fingerprints, Lines, Printer
 from airflow_provider_afilnet.refresh.store import Store, to_line
@@ -53,7 +55,7 @@ def test_fingerprints_come_back_sliced_by_key() -> None:
         assert {key % SLICES for key in part.keys} <= {number}
         found += zip(part.keys, part.prints, part.numbers, strict=True)
     assert sorted(found, key=lambda entry: entry[2]) == [(keys[n], n, n) for n in range(count)]
-    prints.drop(bytearray(number % 2 for number in range(count)))
+    prints.drop(bytearray(number % 2 for number in range(count)), lambda: None)
     left = sorted(number for part in map(prints.slice, range(SLICES)) for number in part.numbers)
     assert left == list(range(0, count, 2))
     prints.close()
@@ -209,7 +211,35 @@ def test_an_id_that_comes_twice_is_found_in_any_order(ids: list[str], twice: boo
         lines, hashes, prints = reader.read(ContactTable(("mobile", "name"), [(record_id, phone(number), "Ana")]))
         spool.lines.extend(lines)
         spool.prints.extend(hashes, prints)
-    assert (not reader.ascending and store.has_id_twice()) is twice
+    assert (not reader.ascending and store.has_id_twice(lambda: None)) is twice
+    store.close()
+
+
+@pytest.mark.parametrize("what", ["drop", "has_id_twice", "first_seen"])
+def test_a_stop_is_seen_in_the_middle(what: str) -> None:
+    """At a million rows each of them takes longer than a stop may, so it is looked for all the while."""
+    count = 200 * LINES_PER_PAGE
+    store = Store()
+    spool = store.begin_read()
+    spool.lines.extend(to_line((str(number), phone(number), "Ana")) for number in range(count))
+    spool.prints.extend(range(count), range(count))
+    store.first_group = spool
+    work: dict[str, Callable[[Callable[[], None]], object]] = {
+        "drop": lambda check: spool.prints.drop(bytearray(count), check),
+        "has_id_twice": lambda check: store.has_id_twice(check),
+        "first_seen": lambda check: store.first_seen("7", check),
+    }
+    asked = 0
+
+    def check() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 150:
+            raise AfilnetStoppedError("told to stop")
+
+    with pytest.raises(AfilnetStoppedError):
+        work[what](check)
+    assert asked == 150
     store.close()
 
 

@@ -16,6 +16,7 @@ from airflow_provider_afilnet import exceptions
 from airflow_provider_afilnet.operators.contacts import AfilnetGetContactsOperator, AfilnetUpsertContactsOperator
 from airflow_provider_afilnet.retries import LONGEST_WAIT, AfilnetRetryPolicy
 from airflow_provider_afilnet.sandbox import Sandbox
+from airflow_provider_afilnet.sensors.groups import AfilnetGroupExistsSensor
 
 Run = Callable[..., Any]
 
@@ -129,6 +130,28 @@ def test_airflow_waits_as_the_policy_says(run_task: Run, sandbox: Sandbox, group
     assert (result.state, result.message.retry_delay_seconds) == ("up_for_retry", 777)
     assert result.message.retry_reason == "AfilnetRateLimitedError: the server asked to wait 777 s"
     assert run_task(AfilnetGetContactsOperator(task_id="t", group_id=group)).state == "failed"
+
+
+@with_policies
+@pytest.mark.parametrize("given", [True, False])
+def test_a_sensor_may_be_given_it_and_ends_its_tries_as_it_would_without(
+    run_task: Run, sandbox: Sandbox, group: str, given: bool
+) -> None:
+    def sensor(**options: Any) -> AfilnetGroupExistsSensor:
+        options = {"task_id": "t", "group_id": group, "retries": 3, "poke_interval": 0.1, "timeout": 5, **options}
+        return AfilnetGroupExistsSensor(**options, **({"retry_policy": AfilnetRetryPolicy()} if given else {}))
+
+    assert isinstance(sensor().retry_policy, AfilnetRetryPolicy) is given
+    sandbox.fail("rate_limited", retry_after=1, count=1)
+    assert run_task(sensor(deferrable=False)).state == "success", "a refused call is a look that tells nothing"
+    first, second = (call.at for call in sandbox.calls)
+    assert second - first >= 1
+    sandbox.fail("error", code="INCORRECT_USER_PASSWORD")
+    assert run_task(sensor(deferrable=False)).state == "failed", "without retries"
+    for status, state in (("broken", "up_for_retry"), ("failed", "failed"), ("late", "failed")):
+        event = {"status": status, "group_id": group, "message": "m"}
+        result = run_task(sensor(deferrable=True), next_method="execute_complete", next_kwargs={"event": event})
+        assert (status, result.state) == (status, state)
 
 
 @with_policies

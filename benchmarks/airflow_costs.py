@@ -197,8 +197,8 @@ def sensors(home: dict[str, str], folder: Path) -> Iterator[str]:
     yield (
         "What of it is Airflow's own: the same process with `DateTimeTrigger`s, which do nothing but sleep. Python "
         "makes a full collection whenever the objects have grown by a quarter since the last one, and it takes as long "
-        "as it takes to look at all of them. So the triggers of any provider bring one about as they start; a provider "
-        "that froze or switched off the collection would do so for all others in the process."
+        "as it takes to look at all of them. So the triggers of any provider bring one about once there are enough of "
+        "them; a provider that froze or switched off the collection would do so for all others in the process."
     )
     yield ""
     for many in (TRIGGERS, 2 * TRIGGERS):

@@ -66,27 +66,36 @@ def profiled(job: Job, folder: Path, engine: Path) -> list[str]:
 
 
 def show(phase: str, stacks: list[str]) -> None:
-    """Print the functions that were seen at the top of a stack most often, with their share and the seconds."""
-    seen: Counter[str] = Counter()
+    """Print what was seen at the top of a stack most often, with its share and the seconds: files, then functions."""
+    files: Counter[str] = Counter()
+    functions: Counter[str] = Counter()
     for line in stacks:
-        stack, _, number = line.rpartition(" ")
-        seen[_named(stack.split(";")[-1])] += int(number)
-    whole = seen.total()
-    print(f"\n### {phase}: {whole / _PER_SECOND:.1f} s at work\n\n| share | seconds | function |\n|---|---|---|")
-    for name, number in seen.most_common(_SHOWN):
-        print(f"| {number / whole:.0%} | {number / _PER_SECOND:.1f} | `{name}` |")
+        stack, _, times = line.rpartition(" ")
+        file, function = _place(stack.split(";")[-1])
+        files[file] += int(times)
+        functions[f"{file}: {function}"] += int(times)
+    whole = files.total()
+    print(f"\n### {phase}: {whole / _PER_SECOND:.1f} s at work")
+    for title, seen in (("file or library", files), ("function", functions)):
+        print(f"\n| share | seconds | {title} |\n|---|---|---|")
+        for name, number in seen.most_common(_SHOWN):
+            print(f"| {number / whole:.0%} | {number / _PER_SECOND:.1f} | `{name}` |")
 
 
-def _named(frame: str) -> str:
-    """A frame as ``file: function``; files by their place in the package or the library."""
+def _place(frame: str) -> tuple[str, str]:
+    """File and function of a frame; a file of ours by its place in the package, a library by its name."""
     found = _FRAME.match(frame)
     if found is None:
-        return frame
+        return "interpreter", frame or "?"
     path = found["file"]
-    for start in ("airflow_provider_afilnet/", "site-packages/", "lib/python3."):
-        if start in path:
-            path = path.rpartition(start)[2]
-    return f"{path}: {found['function']}"
+    ours, library = "airflow_provider_afilnet/", "site-packages/"
+    if ours in path:
+        path = path.rpartition(ours)[2]
+    elif library in path:
+        path = path.rpartition(library)[2].partition("/")[0]
+    elif "lib/python3." in path:
+        path = path.rpartition("/")[2]
+    return path, found["function"]
 
 
 if __name__ == "__main__":

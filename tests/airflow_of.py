@@ -73,13 +73,22 @@ def dag_bag(file: Path) -> Any:
     return DagBag(dag_folder=file, bundle_path=file.parent, include_examples=False, load_op_links=False)
 
 
-def stored_and_read(dag: Any) -> Any:
-    """A DAG as the scheduler reads it, after the DAG processor has stored it."""
+def _serialiser() -> Any:
     if VERSION >= (3, 2):
         from airflow.serialization.serialized_objects import DagSerialization
     else:
         from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
-    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    return DagSerialization
+
+
+def stored(dag: Any) -> dict[str, Any]:
+    """A DAG as the DAG processor stores it."""
+    return _serialiser().to_dict(dag)
+
+
+def stored_and_read(dag: Any) -> Any:
+    """A DAG as the scheduler reads it, after the DAG processor has stored it."""
+    return _serialiser().from_dict(stored(dag))
 
 
 def store_for_test(file: Path) -> None:

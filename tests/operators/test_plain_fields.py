@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, task
+from airflow_of import stored
 
 from airflow_provider_afilnet.operators.contacts import AfilnetUpsertContactsOperator
 from airflow_provider_afilnet.sandbox import Sandbox
@@ -50,13 +51,11 @@ def test_default_args_are_given() -> None:
 
 
 def test_the_serialised_dag_holds_what_was_given() -> None:
-    from airflow.serialization.serialized_objects import DagSerialization
-
     with DAG("d", schedule=None) as dag:
         upsert(mode="mirror")
-    (stored,) = DagSerialization.to_dict(dag)["dag"]["tasks"]
-    assert set(stored["__var"]["template_fields"]) == {"group_id", "contacts", "mode"}
-    assert ALL & set(stored["__var"]) == {"group_id", "contacts", "mode"}
+    (kept,) = stored(dag)["dag"]["tasks"]
+    assert set(kept["__var"]["template_fields"]) == {"group_id", "contacts", "mode"}
+    assert ALL & set(kept["__var"]) == {"group_id", "contacts", "mode"}
 
 
 def test_an_option_that_is_given_later_may_be_a_template_or_a_task() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 import threading
 from contextlib import suppress
@@ -14,9 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import certifi
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
 ADDRESS = "127.0.0.1"
 
@@ -32,8 +28,7 @@ class TlsFront:
         self._port = urlsplit(target).port
         self.bundle = folder / "authorities.pem"
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        own = folder / "own.pem"
-        own.write_bytes(_certificate())
+        own = self_signed(folder / "own.pem", ADDRESS)
         self._context.load_cert_chain(own)
         self.bundle.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + own.read_bytes())
         self._loop = asyncio.new_event_loop()
@@ -76,25 +71,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
-
-
-def _certificate() -> bytes:
-    """A key and a certificate of its own authority, for this machine and one day."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "afilnet test front")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ADDRESS))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ) + certificate.public_bytes(serialization.Encoding.PEM)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from api_styles import in_envelope, make_settings, preparation
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
 from airflow_provider_afilnet.api import errors as e
 from airflow_provider_afilnet.api.network import proxy_for
@@ -28,40 +24,15 @@ def at(url: str, **more: Any) -> ClientSettings:
     return ClientSettings(**{"user": "demo", "password": SECRET, "base_url": url, "timeout": 5, **more})
 
 
-def make_certificate(folder: Path, address: str) -> tuple[Path, Path]:
-    """A self-signed certificate of one IP address, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "afilnet test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, key_pem = folder / f"{address}.pem", folder / f"{address}.key"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pem, key_pem
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, ssl.SSLContext]]:
     """The PEM file of a self-signed certificate, and the context of a server that shows it."""
     folder = tmp_path_factory.mktemp("tls")
 
     def make(address: str = "127.0.0.1") -> tuple[str, ssl.SSLContext]:
-        pem, key = make_certificate(folder, address)
+        pem = self_signed(folder / f"{address}.pem", address)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem, key)
+        context.load_cert_chain(pem)
         return str(pem), context
 
     return make

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from afilnet_process import PASSWORD, Ended, account, afilnet, clean_environment
-from raw_server import raw_server, self_signed
+from certificates import self_signed
+from raw_server import raw_server
 from test_cli_doctor_trouble import answered, failure
 
 from airflow_provider_afilnet.sandbox import Sandbox

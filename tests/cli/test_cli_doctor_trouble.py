@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from afilnet_process import Ended, account, afilnet, environment_for
-from raw_server import raw_server, self_signed
+from certificates import self_signed
+from raw_server import raw_server
 
 from airflow_provider_afilnet.sandbox import Sandbox
 

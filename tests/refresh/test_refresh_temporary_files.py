@@ -144,3 +144,33 @@ def test_the_folder_that_is_named_is_where_the_file_is(tmp_path: Path, variable:
     named, *real = done.stdout.split()
     assert real == [named], done
     assert variable is None or named == str(tmp_path)
+
+
+def test_a_folder_that_is_full_when_the_writes_are_read_back(world: World) -> None:
+    """A limit on the size of files stands for the disk: either list fits alone, and not both, as the group has then."""
+    many = 4000
+    wide = {"name": "x" * 200}
+    world.make(people(*range(many), **wide))
+    script = (
+        "import resource, sys\n"
+        "from airflow_provider_afilnet.api.settings import ClientSettings\n"
+        "from airflow_provider_afilnet.refresh.engine import Refresh\n"
+        "from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError\n"
+        "from airflow_provider_afilnet.refresh.rows import TableRows\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_400_000, 1_400_000))\n"
+        f"rows = TableRows(('mobile', 'name'), ((f'346{{n:08d}}', 'x' * 200) for n in range({many}, {2 * many})))\n"
+        "try:\n"
+        "    Refresh(ClientSettings(*sys.argv[1:4], max_requests_per_second=0), sys.argv[4]).run(rows)\n"
+        "except AfilnetRefreshError as error:\n"
+        "    print(error.retryable, error.result.added, error)\n"
+    )
+    box = world.sandbox
+    arguments = [box.user, box.password, box.url, world.group]
+    command = [sys.executable, "-c", script, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.stdout.startswith(f"True {many} The worker's temporary folder "), ended
+    assert box.writes > 0
+    rows = people(*range(many, 2 * many), **wide)
+    result = world.run([{name: row[name] for name in ("mobile", "name")} for row in rows])
+    assert (result.unchanged, result.rounds) == (many, 0), "the next run finds all done"
+    assert len(world.stored()) == 2 * many

@@ -89,7 +89,7 @@ class AfilnetRefreshOperator(PlainFieldsOperator, AfilnetBaseOperator):
     :param delete_despite_rejects: let ``mirror`` delete although some row's key could not be read.
     :param suppress: opt-outs as a list of keys: never added, and removed if present. Opt-outs that were asked for and
         have no value at run time (another task's result that is ``None``) stop the run; an empty list does too, unless
-        ``allow_empty_suppress``.
+        ``allow_empty_suppress``. The list shows among the task's rendered fields; what ``suppress_sql`` reads does not.
     :param suppress_sql: opt-outs as a query, whose first column has the keys; may be a ``.sql`` file. It is read last,
         just before the first write.
     :param suppress_conn_id: connection of ``suppress_sql``, refused without it; where the source is a query it defaults

@@ -420,7 +420,8 @@ class Converger:
     def _fail_leftovers(self) -> None:
         """Writes that are still planned after the last round did not happen."""
         self._store.db.execute(
-            "INSERT INTO failures SELECT row, key, id, why, ? FROM ops WHERE state = 'planned'",
+            "INSERT INTO failures SELECT row, key, id, CASE WHEN kind IN ('update', 'replace') THEN why ELSE '' END, ? "
+            "FROM ops WHERE state = 'planned'",
             (f"not done after {self.rounds} rounds",),
         )
 

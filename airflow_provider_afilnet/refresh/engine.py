@@ -28,7 +28,7 @@ from airflow_provider_afilnet.refresh.report import RefreshResult, ReportFolder
 from airflow_provider_afilnet.refresh.rows import RowSource
 from airflow_provider_afilnet.refresh.source import GroupFields, SourceCounts, Spooler, read_suppressed
 from airflow_provider_afilnet.refresh.spool import no_room
-from airflow_provider_afilnet.refresh.store import Store
+from airflow_provider_afilnet.refresh.store import Store, folder_of_sqlite
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class _Run:
         except BaseException as error:
             if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode & 0xFF in _NO_STORE:
                 # The store is of no use any more, so nothing can be counted.
-                problem = no_room(error)
+                problem = no_room(error, folder_of_sqlite())
                 raise problem from None
             problem = error
             if self._converger is not None:

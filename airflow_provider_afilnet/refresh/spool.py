@@ -22,13 +22,12 @@ UNLIKE: Final = 0
 _UNWRITTEN: Final = 65536
 
 
-def no_room(error: Exception) -> AfilnetRefreshError:
-    """What is told when rows and contacts cannot be kept."""
+def no_room(error: Exception, folder: str) -> AfilnetRefreshError:
+    """What is told when rows and contacts cannot be kept in ``folder``."""
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return AfilnetRefreshError(
-        f"The worker's temporary folder {tempfile.gettempdir()} takes no more ({why}), so rows and contacts cannot be "
-        "compared. Make room there, or set TMPDIR to a folder with more. Nothing more is written now; the next run "
-        "carries on.",
+        f"The worker's temporary folder {folder} takes no more ({why}), so rows and contacts cannot be compared. Make "
+        "room there, or set TMPDIR to a folder with more. Nothing more is written now; the next run carries on.",
         retryable=True,
     )
 
@@ -52,7 +51,7 @@ class _File:
                 written = self._file.write(view) or 0
                 view = view[written:]
         except OSError as error:
-            raise no_room(error) from None
+            raise no_room(error, tempfile.gettempdir()) from None
         self._end += len(data)
         return begins
 

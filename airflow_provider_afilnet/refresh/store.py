@@ -7,6 +7,7 @@ the cache's size however long the lists are.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -34,6 +35,17 @@ CREATE TABLE ops (
 CREATE INDEX ops_by_key ON ops (key, kind);
 CREATE TABLE failures (row INTEGER, key TEXT, id TEXT, field TEXT, reason TEXT);
 """
+
+
+_FOLDERS: Final = ("/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108 - SQLite's own list
+
+
+def folder_of_sqlite() -> str:
+    """Where SQLite keeps its unnamed files: without ``TMPDIR`` not where Python keeps its own."""
+    for folder in (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), *_FOLDERS):
+        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "."
 
 
 to_line = msgspec.json.Encoder().encode

@@ -149,10 +149,28 @@ def test_the_doctor_prints_what_the_page_shows(sandbox: Sandbox, tmp_path: Path)
     assert alike(done.stdout) == alike(DOCTOR)
 
 
-def test_the_plain_python_block_refreshes_a_group(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("trouble", ["", "http_500", "error"])
+def test_the_plain_python_block_refreshes_a_group(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     group_id = sandbox.create_group("g", "mobile", ["mobile", "name"])
+    if trouble == "http_500":
+        # Longer than a run waits.
+        sandbox.fail("http_500", methods="getcontacts", retry_after=3600)
+    elif trouble:
+        sandbox.fail("error", methods="getcontacts", code="INCORRECT_USER_PASSWORD")
     block = PLAIN.replace("http://127.0.0.1:8765", sandbox.url).replace('"1000"', repr(group_id))
     block = block.replace('password="demo"', f"password={sandbox.password!r}")
     exec(compile(block, PAGE, "exec"), {})
-    assert "1 added" in capsys.readouterr().out
-    assert [c["mobile"] for c in sandbox.contacts(group_id)] == ["34600000001"]
+    said = capsys.readouterr().out
+    report = json.loads((tmp_path / "reports" / "report.json").read_text())
+    if trouble:
+        assert said.startswith("again later: " if trouble == "http_500" else "this needs somebody: ")
+        assert report["status"] == "failed"
+        assert sandbox.contacts(group_id) == []
+    else:
+        assert "1 added" in said
+        assert "1 suppressed" in said
+        assert report["status"] == "success"
+        assert [c["mobile"] for c in sandbox.contacts(group_id)] == ["34600000001"]

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -232,7 +232,7 @@ class World:
             case "delete":
                 return "deletecontact", REPLACED + 1 + int(share * (DELETED - 1)), blink
             case "verify":
-                # The timeline is that of a first run, and a healing run verifies quicker.
+                # Half of it, so that a run which is quicker than the one that was timed is not over.
                 return "getcontacts", 2, share * timeline.verify / 2
         raise AssertionError(moment)
 
@@ -390,11 +390,13 @@ def check(case: Case, make_world: Make, timeline: Timeline, postgres_uri: str) -
     moments = [moment for moment in (case.first, case.second) if moment is not None]
     for moment in moments:
         world.kill(moment, timeline)
+        # A healing run has less to verify.
+        timeline = replace(timeline, verify=timeline.verify / 2)
         world.assert_nothing_is_left(postgres_uri)
         world.wait_until_quiet()
     world.heal()
     lost = world.assert_exact(kills=len(moments))
-    assert world.sent_twice() <= (CONNECTIONS * BATCH + PROBES) * len(moments)
+    assert world.sent_twice() <= CONNECTIONS * BATCH * len(moments)
     world.assert_nothing_is_left(postgres_uri)
     print(f"{case}: {world.sent_twice()} contacts were sent twice, {len(lost)} came back without their note")
     world.sandbox.stop()
@@ -456,7 +458,7 @@ def test_batches_of_the_killed_run_land_while_the_next_one_writes(
     world.sandbox.fail("latency", methods="getcontact", seconds=pause)
     world.heal(max_deletes=0.5)
     assert world.assert_exact(kills=1) == []
-    assert 0 < world.sent_twice() <= CONNECTIONS * BATCH + PROBES
+    assert 0 < world.sent_twice() <= CONNECTIONS * BATCH
 
 
 def test_a_store_that_has_grown_onto_the_disk_is_gone_with_the_process(

@@ -53,7 +53,14 @@ PLAIN = f"SELECT {KEY} AS mobile, 'Ana ' || i AS name FROM {SERIES}"
 NOBODY = f"SELECT 1, 2, 3 FROM {SERIES} WHERE false"
 WITH_NOTE = f"SELECT {KEY}, 'Ana ' || i, 'by hand' FROM {SERIES}"
 
-NO_CHANGE = Case("no change", PLAIN, WITH_NOTE, {"unchanged": 1})
+# A driver that held the result would hold what the refresh ignores, too, and that alone is more than is allowed.
+NO_CHANGE = Case(
+    "no change, wide rows",
+    f"SELECT {KEY} AS mobile, 'Ana ' || i AS name, repeat('x', 200) AS ignored FROM {SERIES}",
+    WITH_NOTE,
+    {"unchanged": 1},
+    {"unknown_columns": "ignore"},
+)
 CHURN = Case(
     "churn",
     # 0.5 % changed, 0.25 % new, 0.25 % gone.
@@ -183,7 +190,7 @@ def assert_right(
 ) -> None:
     """The counts are as expected, and the group has the names of the table."""
     assert {name: measured.value[name] / rows for name in case.expected} == pytest.approx(case.expected)
-    if case.key_field != "mobile" or case.options:
+    if case.key_field != "mobile" or case.options.keys() - {"unknown_columns"}:
         return
     with Sandbox(path=str(database)) as sandbox:
         held = sorted((contact["mobile"], contact["name"]) for contact in sandbox.contacts(group))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 from airflow_of import VERSION
 from task_logs import Logs
 
-from airflow_provider_afilnet.exceptions import AfilnetSourceError
+from airflow_provider_afilnet.exceptions import AfilnetSourceError, AfilnetStoppedError
 from airflow_provider_afilnet.hooks import sql_rows as module
 from airflow_provider_afilnet.hooks.single_query import single_query
 from airflow_provider_afilnet.hooks.sql_rows import sql_rows
@@ -428,28 +430,85 @@ def test_a_database_that_is_down_is_told(make_conn: Callable[..., None]) -> None
     check_hides_people(caught.value, says="OperationalError")
 
 
-@pytest.mark.parametrize("way", [PSYCOPG, "psycopg2", "engine"])
-@pytest.mark.usefixtures("postgres_conn")
-def test_postgres_keeps_the_result_in_the_server(postgres: Any, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """While rows are read, our session's last statement fetched from a cursor; afterwards there is no session."""
-    if way == "psycopg2":
+@pytest.fixture
+def way(request: pytest.FixtureRequest, postgres_conn: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way to stream from PostgreSQL, to be given as a parameter."""
+    if request.param == "psycopg2":
         with_psycopg2(monkeypatch)
-    if way == "engine":
+    if request.param == "engine":
         monkeypatch.setattr(module, "_CURSORS", {})
 
-    def statements() -> list[str]:
-        query = "select query from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
-        return [row[0] for row in postgres.execute(query)]
 
-    with sql_rows("warehouse", "select mobile from people") as table:
-        next(iter(table.rows))
-        (statement,) = statements()
-        assert statement.lower().startswith("fetch forward")
+EVERY_WAY = pytest.mark.parametrize("way", [PSYCOPG, "psycopg2", "engine"], indirect=True)
+
+
+def sessions(postgres: Any) -> list[str]:
+    """The last statement of every session but the test's own."""
+    query = "select query from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+    return [row[0] for row in postgres.execute(query)]
+
+
+def check_no_session_is_left(postgres: Any) -> None:
     # The server ends a session a moment after its client has.
     end = time.monotonic() + 10
-    while statements() and time.monotonic() < end:
+    while sessions(postgres) and time.monotonic() < end:
         time.sleep(0.02)
-    assert statements() == []
+    assert sessions(postgres) == []
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("way")
+def test_postgres_keeps_the_result_in_the_server(postgres: Any) -> None:
+    """While rows are read, our session's last statement fetched some from a cursor; afterwards there is no session."""
+    with sql_rows("warehouse", "select mobile from people") as table:
+        for _ in itertools.islice(table.rows, 5 * module.BATCH):
+            pass
+        (statement,) = sessions(postgres)
+        fetched = re.fullmatch(r"fetch forward (\d+) from .*", statement.lower())
+        assert fetched, statement
+        assert int(fetched[1]) <= module.BATCH, "no more at once, however long the result is"
+    check_no_session_is_left(postgres)
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("read", [0, 1, module.BATCH + 1])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, AfilnetStoppedError, LookupError])
+def test_postgres_has_no_session_left_when_the_reader_breaks_off(
+    postgres: Any, read: int, error: type[BaseException]
+) -> None:
+    """The error is kept, with all that its frames hold, so that a session was closed and not merely forgotten."""
+
+    def read_some() -> None:
+        with sql_rows("warehouse", "select mobile from people") as table:
+            for _ in itertools.islice(table.rows, read):
+                pass
+            assert len(sessions(postgres)) == 1
+            raise error("enough")
+
+    with pytest.raises(error) as caught:
+        read_some()
+    check_no_session_is_left(postgres)
+    assert caught.value
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select nothing from people",
+        "select 1 / (mobile::bigint - 34600000000) from people",
+        "select 1 / (mobile::bigint - 34600020000) from people",
+    ],
+    ids=["at once", "at the first row", "at a late row"],
+)
+def test_postgres_has_no_session_left_when_it_fails(postgres: Any, sql: str) -> None:
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows("warehouse", sql) as table:
+        for _ in table.rows:
+            pass
+    check_no_session_is_left(postgres)
+    assert caught.value
 
 
 def test_memory_stays_the_same_however_many_rows(tmp_path: Path) -> None:

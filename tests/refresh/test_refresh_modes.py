@@ -180,6 +180,31 @@ def test_a_dry_run_names_whom_the_real_run_would_leave_different(
     assert "differs in 2 contacts" in world.ends(rows, **how).message
 
 
+def test_plans_have_the_same_digest_only_if_all_their_writes_are_the_same(world: World) -> None:
+    world.make(people(*range(10)))
+    rows = [*people(*range(2, 10)), person(20), person(21)]
+
+    def digest(*changed: dict[str, str], rows: list[dict[str, str]] = rows, **options: Any) -> str:
+        keys = {row["mobile"] for row in changed}
+        wanted = [*(row for row in rows if row["mobile"] not in keys), *changed]
+        return world.run(wanted, mode="mirror", max_deletes=9, dry_run=True, **options).plan_digest
+
+    same = digest()
+    assert digest(rows=rows[::-1]) == same, "the order of the rows is no part of the plan"
+    others = [
+        digest(person(20, name="Another")),
+        digest(person(3, name="Another")),
+        digest(person(3, name="Another still")),
+        digest(person(4, name="Another")),
+        digest(rows=[*rows[:-1], person(22)]),
+        digest(rows=rows[:-1]),
+        digest(rows=rows[1:]),
+        digest(rows=[person(0), *rows[1:]]),
+        digest(person(3, name="a, b"), unsafe_values="replace"),
+    ]
+    assert len({same, *others}) == 1 + len(others)
+
+
 def test_a_dry_run_trips_the_same_guardrails(world: World) -> None:
     world.make(people(*range(30)))
     assert "max_deletes" in world.refused(people(1), mode="mirror", dry_run=True)

@@ -233,3 +233,22 @@ def test_the_fields_that_an_error_names_are_those_that_differ(world: World, fact
     rows = table([person(1, name="Jos\u00e9", city="Lugo")], world.columns)
     ended = world.ends(rows, lossy_fields="name", settings={"facts": facts})
     assert ") city: refused with SOME_REASON" in ended.message
+
+
+@pytest.mark.parametrize(("method", "field"), [("modifycontact", " name"), ("deletecontact", "")])
+def test_three_rounds_and_no_more(world: World, method: str, field: str) -> None:
+    """What never gets a clear answer is tried in each round, then named without a field where none differs."""
+    world.make(people(*range(5)))
+    fault = world.sandbox.fail("http_500", methods=method, status=500, retry_after=0)
+    rows = [*people(*range(3)), person(3, name="New")]
+    ended = world.ends(rows, mode="mirror")
+    assert ended.error is not None
+    assert ended.counts is not None
+    assert ended.counts.rounds == 3
+    assert world.sandbox.count("getcontacts") == 1 + 3, "the last read shows what differs"
+    assert "still differs in 1 contacts after 3 rounds" in ended.message
+    assert f"){field}: not done after 3 rounds" in ended.message
+    assert ended.error.retryable
+    fault.remove()
+    assert world.ends(rows, mode="mirror").green
+    assert world.now() == bag(rows)

@@ -244,21 +244,29 @@ class Applier:
             self.deleted += deletion.state == "unknown"
             return
         self.deleted += 1
-        self._store.mark([op], "deleted")
-        self._report.note([op], "deleted")
+        try:
+            self._store.mark([op], "deleted")
+            self._report.note([op], "deleted")
+        finally:
+            # Also where that fails, as it does on a full disk: nobody stays away for want of a note.
+            addition = await self._put_in_place(op)
+            self._replacing = self._replacing and addition.state in ("acked", "restored")
+            self._record([op], addition)
+
+    async def _put_in_place(self, op: Op) -> Outcome:
+        """Add a contact that was deleted to be replaced; where its new form is refused, as it was."""
         addition = await self._bring_back(op.contact)
-        if addition.state == "refused":
-            as_it_was = await self._bring_back(op.before)
-            addition = Outcome("restored" if as_it_was.state == "acked" else "deleted", addition.code)
-            if as_it_was.state == "refused":
-                self._fatal = AfilnetIncompleteError(
-                    f"A contact that was deleted to be replaced was refused with {addition.code}, and putting it back "
-                    f"was refused with {as_it_was.code}, so nobody else is replaced."
-                )
-        elif addition.state == "unsent":
-            addition = Outcome("deleted")
-        self._replacing = self._replacing and addition.state in ("acked", "restored")
-        self._record([op], addition)
+        if addition.state == "unsent":
+            return Outcome("deleted")
+        if addition.state != "refused":
+            return addition
+        as_it_was = await self._bring_back(op.before)
+        if as_it_was.state == "refused":
+            self._fatal = AfilnetIncompleteError(
+                f"A contact that was deleted to be replaced was refused with {addition.code}, and putting it back "
+                f"was refused with {as_it_was.code}, so nobody else is replaced."
+            )
+        return Outcome("restored" if as_it_was.state == "acked" else "deleted", addition.code)
 
     async def _bring_back(self, contact: dict[str, str]) -> Outcome:
         """Add a contact that is away. Even when a stop came meanwhile: bringing it back is the last write."""

@@ -13,7 +13,7 @@ from refresh_world import World, bag, people, person, phone, shown, table
 
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.api.masking import mask_key
-from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError
+from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetReportError
 from airflow_provider_afilnet.refresh.rows import TableRows
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 
@@ -80,6 +80,18 @@ def test_the_journal_knows_of_the_deletion_while_the_addition_is_under_way(world
     look.join()
     assert seen == [["deleted"]]
     assert _journal(tmp_path) == ["deleted", "acked"]
+
+
+def test_nobody_stays_away_because_the_deletion_could_not_be_noted(world: World, tmp_path: Path) -> None:
+    """The journal is on a full disk: the run ends with it, but not between a deletion and its addition."""
+    world.make(people(1, 2))
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    ended = world.ends(_rows(), report=tmp_path, **AGAIN)
+    assert isinstance(ended.error, AfilnetReportError)
+    assert ended.error.retryable
+    assert "may not be back" not in ended.message
+    assert [call.method for call in world.sandbox.calls][-2:] == ["deletecontact", "addcontactlist"]
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
 
 
 def test_a_stop_that_cuts_the_addition_off_is_for_good(world: World, tmp_path: Path) -> None:

@@ -211,13 +211,15 @@ def test_batch_size_bounds_every_list(world: World, size: int) -> None:
     assert world.now() == bag(people(*range(43)))
 
 
-def test_batch_bytes_bounds_every_request_body(world: World) -> None:
+@pytest.mark.parametrize("name", ["ñ,:&=%+" * 5, ""], ids=["long", "hardly more than commas"])
+def test_batch_bytes_bounds_every_request_body(world: World, name: str) -> None:
     """Rows of one and the same encoded length tell from their number how long a body was."""
     from urllib.parse import urlencode
 
     from airflow_provider_afilnet.api.calls import contacts_json
 
-    rows = [person(n, name="ñ,:&=%+" * 5, city="x") for n in range(10, 60)]
+    # What is blank is not sent.
+    rows = [{k: v for k, v in person(n, name=name, city=name[:1]).items() if v} for n in range(10, 250)]
     world.run(rows, batch_bytes=4000)
     sizes = [int(call.params["rows"]) for call in world.sandbox.calls if call.method == "addcontactlist"]
     lengths = [

@@ -201,6 +201,16 @@ def test_a_deletion_and_an_addition_that_are_both_unclear_end_whole(world: World
     assert world.now() == bag([person(1, name=UNSAFE), person(2)])
 
 
+@pytest.mark.parametrize("mode", ["upsert", "update", "mirror"])
+def test_a_deletion_that_stays_unclear_is_settled_by_the_next_read(world: World, mode: str) -> None:
+    """It was carried out, so whom the read lacks is no sign of a lie: the contact is brought back whole."""
+    world.make(people(1, 2))
+    world.sandbox.fail("drop_after", methods="deletecontact", count=1)
+    world.sandbox.fail("http_500", methods="deletecontact", retry_after=0)
+    world.run(_rows(), mode=mode, **AGAIN)
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
+
+
 @pytest.mark.parametrize("bulk_dedupes", [True, False])
 @pytest.mark.parametrize("mode", ["upsert", "update"])
 def test_a_contact_that_is_there_twice_is_not_replaced(world: World, mode: str, bulk_dedupes: bool) -> None:

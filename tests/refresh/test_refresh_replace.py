@@ -201,6 +201,15 @@ def test_a_deletion_and_an_addition_that_are_both_unclear_end_whole(world: World
     assert world.now() == bag([person(1, name=UNSAFE), person(2)])
 
 
+@pytest.mark.parametrize("fault", ["http_500", "drop_after"])
+def test_the_deletion_of_a_replacement_is_repeated_in_place(world: World, fault: str) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail(fault, methods="deletecontact", count=1)
+    result = world.run(_rows(), **AGAIN)
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
+    assert result.rounds == 1
+
+
 @pytest.mark.parametrize("mode", ["upsert", "update", "mirror"])
 def test_a_deletion_that_stays_unclear_is_settled_by_the_next_read(world: World, mode: str) -> None:
     """It was carried out, so whom the read lacks is no sign of a lie: the contact is brought back whole."""

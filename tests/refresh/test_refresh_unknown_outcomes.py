@@ -169,6 +169,18 @@ def test_updates_and_deletions_are_repeated_in_place(
     assert result.rounds == 1
 
 
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_deletion_that_stays_unclear_is_settled_by_the_next_read(world: World, applied: bool) -> None:
+    """That somebody is missing who may have been deleted is no sign of a lying read."""
+    world.make(people(*range(4)))
+    world.sandbox.fail("drop_after" if applied else "drop_before", methods="deletecontact", count=1)
+    world.sandbox.fail("http_500", methods="deletecontact", count=5, retry_after=0)
+    result = world.run(people(*range(3)), mode="mirror")
+    assert world.now() == bag(people(*range(3)))
+    assert shown(result) == {"unchanged": 3, "deleted": 1}
+    assert result.rounds == (1 if applied else 2)
+
+
 @pytest.mark.parametrize(("fault", "detail", "applied"), LOST)
 def test_a_replacement_whose_addition_is_lost_is_brought_back_whole(
     world: World, fault: str, detail: dict[str, Any], applied: bool

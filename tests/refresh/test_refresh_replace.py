@@ -13,7 +13,7 @@ from refresh_world import World, bag, people, person, phone, shown, table
 
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.api.masking import mask_key
-from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError
+from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetLyingReadError
 from airflow_provider_afilnet.refresh.rows import TableRows
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 
@@ -220,6 +220,18 @@ def test_a_deletion_that_stays_unclear_is_settled_by_the_next_read(world: World,
     assert world.now() == bag([person(1, name=UNSAFE), person(2)])
 
 
+@pytest.mark.parametrize("put_back", [False, True])
+def test_who_is_back_counts_in_what_the_next_read_must_show(world: World, put_back: bool) -> None:
+    """Else somebody whom the source does not name could go missing behind the one who was away for a moment."""
+    world.make(people(1, 2, 3))
+    world.sandbox.fail("hide", keys=[phone(3)], after=1)
+    if put_back:
+        world.sandbox.fail("refuse_row", keys=[phone(1)], first=1)
+    ended = world.ends(_rows(), **AGAIN)
+    assert isinstance(ended.error, AfilnetLyingReadError), ended
+    assert "lacks at least 1" in ended.message
+
+
 @pytest.mark.parametrize("bulk_dedupes", [True, False])
 @pytest.mark.parametrize("mode", ["upsert", "update"])
 def test_a_contact_that_is_there_twice_is_not_replaced(world: World, mode: str, bulk_dedupes: bool) -> None:
@@ -240,7 +252,11 @@ def test_a_replacement_that_waits_for_its_double_is_made_without_verify_too(worl
 
 @pytest.mark.parametrize(
     ("kind", "detail", "lost"),
-    [("error", {"code": "GROUP_LIMIT_REACHED"}, 1), ("rate_limited", {"retry_after": 0.01}, 1)],
+    [
+        ("error", {"code": "GROUP_LIMIT_REACHED"}, 1),
+        ("rate_limited", {"retry_after": 0.01}, 1),
+        ("drop_before", {}, 1),
+    ],
 )
 def test_nobody_else_is_taken_away_when_somebody_does_not_come_back(
     world: World, kind: str, detail: dict[str, Any], lost: int

@@ -48,6 +48,25 @@ def test_it_goes_again_only_after_two_equal_reads_settle_apart(world: World) -> 
     assert reads[-1] - reads[0] >= 0.75
 
 
+@pytest.mark.parametrize("lost", [2, 3])
+def test_three_rounds_and_no_more(world: World, lost: int) -> None:
+    """What is lost in each of them is red and told; a retry may help."""
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=lost)
+    ended = world.ends(people(*range(10)))
+    assert ended.counts is not None
+    assert ended.counts.rounds == 3
+    assert world.sandbox.count("addcontactlist") == 3
+    if lost < 3:
+        assert ended.green
+        assert world.now() == bag(people(*range(10)))
+    else:
+        assert ended.error is not None
+        assert ended.error.retryable
+        assert "not done after 3 rounds" in ended.message
+        assert (ended.counts.added, ended.counts.failed) == (3, 7)
+        assert len(world.stored()) == 3
+
+
 def test_a_group_that_does_not_hold_still_is_looked_at_again(world: World) -> None:
     """Somebody is added by hand between the two reads, so they are not equal and prove nothing."""
     import threading

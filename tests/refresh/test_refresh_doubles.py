@@ -126,3 +126,23 @@ def test_deletions_of_earlier_rounds_count_for_max_deletes(world: World) -> None
     assert ended.counts is not None
     assert shown(ended.counts)["deleted"] == 9
     assert world.sandbox.count("deletecontact") == 9
+
+
+def test_refused_deletions_of_earlier_rounds_do_not_count_for_max_deletes(world: World) -> None:
+    """As above, but two of the nine stay, so there is room for both copies."""
+    world.make(people(*range(20), *range(100, 109), 208, 209))
+    world.sandbox.fail("hide", keys=[phone(208), phone(209)], count=1)
+    world.sandbox.fail("error", methods="deletecontact", code="SOME_REASON", count=2)
+    ended = world.ends(people(*range(20), *range(120, 190), 208, 209), mode="mirror")
+    assert "its deletion was refused with SOME_REASON" in ended.message
+    assert ended.counts is not None
+    assert shown(ended.counts).items() >= {"deleted": 7, "deleted_duplicates": 2}.items()
+    assert len(world.stored()) == 20 + 70 + 2 + 2
+
+
+def test_a_deletion_that_is_tried_in_two_rounds_counts_once_for_max_deletes(world: World) -> None:
+    world.make(people(*range(29)))
+    world.sandbox.fail("http_500", methods="deletecontact", count=6, retry_after=0)
+    result = world.run(people(*range(20)), mode="mirror", settings={"max_connections": 1})
+    assert shown(result) == {"unchanged": 20, "deleted": 9}
+    assert result.rounds == 2

@@ -254,6 +254,25 @@ def test_a_late_read_is_waited_for(world: World) -> None:
     assert world.sandbox.count("modifycontact", "deletecontact") == 20
 
 
+@pytest.mark.parametrize(
+    ("fault", "detail"), [("capped_read", {"limit": 10}), ("hide", {"keys": [phone(9)]}), ("null_read", {})]
+)
+def test_a_read_that_lacks_others_for_a_moment_is_waited_for(world: World, fault: str, detail: dict[str, Any]) -> None:
+    """Nobody of them is a row of the source."""
+    world.make(people(*range(30)))
+    world.sandbox.fail(fault, after=1, count=1, **detail)
+    result = world.run(people(1), mode="remove")
+    assert shown(result) == {"removed": 1, "deleted": 1}
+    assert world.sandbox.count("getcontacts") == 3
+
+
+def test_an_empty_group_is_waited_for_that_answers_null_for_a_moment(world: World) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail("null_read", after=1, count=1)
+    assert world.run(people(1, 2), mode="remove").removed == 2
+    assert world.sandbox.count("getcontacts") == 3
+
+
 def test_a_read_that_stays_late_is_red(world: World) -> None:
     world.make(people(*range(20)))
     world.sandbox.fail("stale_read")

@@ -206,6 +206,15 @@ def test_a_read_that_shrinks_is_noticed_by_its_number_alone(world: World, mode: 
     assert isinstance(ended.error, AfilnetLyingReadError), ended
 
 
+def test_as_many_as_were_added_must_show_more(world: World) -> None:
+    """Nobody of those that it lacks is a row of the source, and no fewer show than before."""
+    world.make(people(*range(30)))
+    world.sandbox.fail("hide", keys=[phone(n) for n in range(4)], after=1)
+    ended = world.ends(people(*range(100, 104)))
+    assert isinstance(ended.error, AfilnetLyingReadError), ended
+    assert "lacks at least 4" in ended.message
+
+
 def test_a_read_that_shrinks_while_additions_come_late_stops_the_run(world: World) -> None:
     """The number alone looks right: as many came late as were cut off."""
     world.make(people(*range(60)))

@@ -464,6 +464,18 @@ def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_wanted(world:
     assert world.now() == bag([{"mobile": digits, "name": "New", "city": "B"}])
 
 
+def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_suppressed(world: World) -> None:
+    """Read as German, the digits would be another person, who is in the source and there already."""
+    import phonenumbers
+
+    digits = next(d for d in map(phone, range(200)) if phonenumbers.is_valid_number(phonenumbers.parse(d, "DE")))
+    world.make([{"mobile": digits, "name": "A"}, {"mobile": "49" + digits, "name": "B"}])
+    rows = [{"mobile": "+49" + digits, "name": "B"}]
+    result = world.run(rows, default_region="DE", bare_numbers="national", suppress=["+" + digits])
+    assert shown(result) == {"unchanged": 1, "deleted_suppressed": 1}
+    assert world.now() == bag([{"mobile": "49" + digits, "name": "B"}])
+
+
 def test_a_group_with_both_key_fields_needs_a_choice(world: World) -> None:
     columns = ("mobile", "email", "name")
     world.make([{"mobile": phone(1), "email": "a@uno.es"}], columns=columns)

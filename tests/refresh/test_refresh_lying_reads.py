@@ -206,6 +206,18 @@ def test_a_read_that_shrinks_is_noticed_by_its_number_alone(world: World, mode: 
     assert isinstance(ended.error, AfilnetLyingReadError), ended
 
 
+def test_a_read_that_lacks_others_each_time_stops_the_run(world: World) -> None:
+    """Whom a probe met shows in the next read, which lacks somebody else."""
+    world.make(people(*range(10)))
+    for read in range(6):
+        world.sandbox.fail("hide", keys=[phone(read)], after=read, count=1)
+    ended = world.ends(people(*range(10)))
+    assert isinstance(ended.error, AfilnetLyingReadError), ended
+    assert "keeps answering that planned contacts exist" in ended.message
+    assert world.sandbox.count("addcontactlist") == 0
+    no_doubles(world)
+
+
 def test_as_many_as_were_added_must_show_more(world: World) -> None:
     """Nobody of those that it lacks is a row of the source, and no fewer show than before."""
     world.make(people(*range(30)))

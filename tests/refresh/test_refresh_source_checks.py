@@ -272,6 +272,12 @@ def test_the_group_is_not_even_read_for_a_bad_source(world: World) -> None:
     assert world.sandbox.count("getcontacts") == 0
 
 
+def test_the_group_is_not_even_read_for_too_many_rejects(world: World) -> None:
+    rows = [person(1), person(2, mobile="nobody")]
+    assert "max_rejected=0 allows 0" in world.refused(rows, invalid_rows="reject")
+    assert world.sandbox.count("getcontacts") == 0
+
+
 def test_every_reject_is_in_the_report(world: World, tmp_path: Path) -> None:
     rows = [
         person(1),

@@ -110,6 +110,29 @@ def test_a_group_that_does_not_hold_still_is_looked_at_again(world: World, also_
     assert again - lost > 1.5, "two times settle"
 
 
+def test_a_group_that_never_holds_still_is_for_a_retry(world: World) -> None:
+    """The reads prove nothing, so what is unclear does not go again in this run."""
+    import threading
+
+    ended = threading.Event()
+
+    def add_by_hand() -> None:
+        number = 1000
+        while not ended.wait(0.03):
+            world.sandbox.add_contacts(world.group, people(number := number + 1))
+
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    hand = threading.Thread(target=add_by_hand, daemon=True)
+    hand.start()
+    red = world.ends(people(*range(30)))
+    ended.set()
+    hand.join()
+    assert red.error is not None
+    assert red.error.retryable
+    assert "did not hold still" in red.message
+    assert set(world.sandbox.sent_rows(world.group).values()) == {1}
+
+
 def test_where_bulk_is_known_to_skip_it_goes_again_at_once(world: World) -> None:
     world.sandbox.dialect = Dialect(bulk_dedupes=True)
     world.sandbox.fail("drop_before", methods="addcontactlist", count=1)

@@ -108,6 +108,15 @@ def test_first_the_double_goes_then_the_contact_is_replaced(world: World, bulk_d
     assert world.sandbox.sent_rows(world.group) == {phone(1): 1, phone(2): 1}
 
 
+def test_all_copies_of_a_listed_person_go_and_count_before_the_first_write(world: World) -> None:
+    world.make([*people(*range(9)), *people(*range(9), city="Old")])
+    message = world.refused(people(*range(9)), mode="remove")
+    assert "18 contacts of 18 would be deleted" in message
+    result = world.run(people(*range(9)), mode="remove", max_deletes=18)
+    assert shown(result) == {"removed": 9, "deleted": 18}
+    assert result.rounds == 1
+
+
 def test_a_replacement_of_the_second_round_counts_for_max_deletes(world: World) -> None:
     """Nine contacts may go without asking: the doubles alone would pass, with the replacements they are too many."""
     doubles = people(*range(9), city="Old")

@@ -271,6 +271,15 @@ def test_nobody_else_is_taken_away_when_somebody_does_not_come_back(
     assert not ended.error.retryable
 
 
+def test_who_is_away_and_refused_in_a_later_round_is_told_as_deleted(world: World, tmp_path: Path) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    world.sandbox.fail("refuse_row", keys=[phone(1)])
+    ended = world.ends(_rows(), report=tmp_path, **AGAIN)
+    assert "it was deleted to be written anew, which was refused with INCORRECT_CONTACTS" in ended.message
+    _away(ended.error, tmp_path)
+
+
 def test_a_put_back_whose_answer_was_lost_is_tried_once_more(world: World) -> None:
     world.make(people(1, 2))
     world.sandbox.fail("refuse_row", keys=[phone(1)], first=1)

@@ -320,6 +320,18 @@ def test_an_acknowledged_addition_is_never_sent_again(world: World) -> None:
     assert world.now() == bag(people(*(n for n in range(40) if n not in (25, 30, 31))))
 
 
+@pytest.mark.parametrize("mode", ["mirror", "remove"])
+def test_an_acknowledged_deletion_is_never_sent_again(world: World, mode: str) -> None:
+    world.make(people(*range(20)))
+    world.sandbox.fail("stale_read", after=1)
+    ended = world.ends(people(*range(17)) if mode == "mirror" else people(17, 18, 19), mode=mode)
+    assert ended.error is not None
+    assert not ended.error.retryable
+    assert "its deletion was acknowledged, but the group still shows it" in ended.message
+    assert world.sandbox.count("deletecontact") == 3
+    assert world.now() == bag(people(*range(17)))
+
+
 def test_what_appears_during_the_run_is_not_deleted_by_it(world: World) -> None:
     """Somebody adds a contact by hand between the first read and the last one."""
     world.make(people(*range(20)))

@@ -464,6 +464,20 @@ def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_wanted(world:
     assert world.now() == bag([{"mobile": digits, "name": "New", "city": "B"}])
 
 
+def test_the_digest_is_of_whom_and_what_and_not_of_the_order(world: World) -> None:
+    world.make(people(1))
+    digest = lambda *rows: world.run(rows, dry_run=True).plan_digest  # noqa: E731 - only here
+    plan = digest(person(1, name="New"), person(2))
+    assert digest(person(2), person(1, name="New")) == plan
+    others = [
+        digest(person(1, name="Other"), person(2)),
+        digest(person(1, name="New"), person(2, city="Other")),
+        digest(person(1, name="New"), person(3) | {"name": "Name 2", "city": "City 2"}),
+        digest(person(1), person(2)),
+    ]
+    assert len({plan, *others}) == 5
+
+
 def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_suppressed(world: World) -> None:
     """Read as German, the digits would be another person, who is in the source and there already."""
     import phonenumbers

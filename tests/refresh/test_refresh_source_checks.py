@@ -301,6 +301,15 @@ def test_every_reject_is_in_the_report(world: World, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r" / "report.json").read_text("utf-8"))["status"] == "failed"
 
 
+@pytest.mark.parametrize(("nulls", "city"), [("keep", "City 1"), ("clear", "")])
+def test_nulls_mean_the_same_beside_a_rejected_row(world: World, nulls: str, city: str) -> None:
+    """Rows that stand near a bad one are read one by one."""
+    world.make(people(1))
+    rows = [person(1, name="New", city=""), person(2, mobile="nobody")]
+    world.run(rows, nulls=nulls, invalid_rows="reject", max_rejected=1)
+    assert world.now() == bag([person(1, name="New", city=city)])
+
+
 def test_max_rejected_may_be_a_fraction(world: World) -> None:
     rows = [*people(*range(18)), {**person(50), "mobile": None}, {**person(51), "mobile": None}]
     assert "2 of 20 rows were rejected" in world.refused(rows, invalid_rows="reject", max_rejected=0.09)

@@ -464,6 +464,12 @@ def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_wanted(world:
     assert world.now() == bag([{"mobile": digits, "name": "New", "city": "B"}])
 
 
+def test_nulls_name_fields_without_case(world: World) -> None:
+    world.make([{"mobile": phone(1), "Name": "A", "City": "B"}], columns=("mobile", "Name", "City"))
+    world.run([{"mobile": phone(1), "Name": None, "City": None}], nulls={"NAME": "clear"})
+    assert world.now() == bag([{"mobile": phone(1), "City": "B"}])
+
+
 def test_the_digest_is_of_whom_and_what_and_not_of_the_order(world: World) -> None:
     world.make(people(1))
     digest = lambda *rows: world.run(rows, dry_run=True).plan_digest  # noqa: E731 - only here

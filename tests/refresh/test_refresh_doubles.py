@@ -108,6 +108,15 @@ def test_first_the_double_goes_then_the_contact_is_replaced(world: World, bulk_d
     assert world.sandbox.sent_rows(world.group) == {phone(1): 1, phone(2): 1}
 
 
+def test_all_copies_of_a_listed_person_go_and_count_before_the_first_write(world: World) -> None:
+    world.make([*people(*range(9)), *people(*range(9), city="Old")])
+    message = world.refused(people(*range(9)), mode="remove")
+    assert "18 contacts of 18 would be deleted" in message
+    result = world.run(people(*range(9)), mode="remove", max_deletes=18)
+    assert shown(result) == {"removed": 9, "deleted": 18}
+    assert result.rounds == 1
+
+
 def test_a_replacement_of_the_second_round_counts_for_max_deletes(world: World) -> None:
     """Nine contacts may go without asking: the doubles alone would pass, with the replacements they are too many."""
     doubles = people(*range(9), city="Old")
@@ -126,3 +135,23 @@ def test_deletions_of_earlier_rounds_count_for_max_deletes(world: World) -> None
     assert ended.counts is not None
     assert shown(ended.counts)["deleted"] == 9
     assert world.sandbox.count("deletecontact") == 9
+
+
+def test_refused_deletions_of_earlier_rounds_do_not_count_for_max_deletes(world: World) -> None:
+    """As above, but two of the nine stay, so there is room for both copies."""
+    world.make(people(*range(20), *range(100, 109), 208, 209))
+    world.sandbox.fail("hide", keys=[phone(208), phone(209)], count=1)
+    world.sandbox.fail("error", methods="deletecontact", code="SOME_REASON", count=2)
+    ended = world.ends(people(*range(20), *range(120, 190), 208, 209), mode="mirror")
+    assert "its deletion was refused with SOME_REASON" in ended.message
+    assert ended.counts is not None
+    assert shown(ended.counts).items() >= {"deleted": 7, "deleted_duplicates": 2}.items()
+    assert len(world.stored()) == 20 + 70 + 2 + 2
+
+
+def test_a_deletion_that_is_tried_in_two_rounds_counts_once_for_max_deletes(world: World) -> None:
+    world.make(people(*range(29)))
+    world.sandbox.fail("http_500", methods="deletecontact", count=6, retry_after=0)
+    result = world.run(people(*range(20)), mode="mirror", settings={"max_connections": 1})
+    assert shown(result) == {"unchanged": 20, "deleted": 9}
+    assert result.rounds == 2

@@ -93,6 +93,15 @@ def test_the_highest_planned_id_is_asked_for(world: World, mode: str) -> None:
     assert asked == [ids[14]]
 
 
+def test_the_highest_id_is_the_greatest_number(world: World) -> None:
+    """Which 9 is not beside 11."""
+    world.sandbox.dialect = Dialect(contacts="positional")
+    world.make(people(*range(12)))
+    world.ends(people(*range(12), name="New"))
+    asked = [call.params["idcontact"] for call in world.sandbox.calls if call.method == "getcontact"]
+    assert asked[:3] == ["11", "10", "9"]
+
+
 @pytest.mark.parametrize("code", GONE)
 @pytest.mark.parametrize("mode", ["update", "upsert", "mirror", "remove"])
 def test_wrong_ids_stop_the_run_with_nobody_changed(world: World, mode: str, code: str) -> None:

@@ -206,6 +206,27 @@ def test_a_read_that_shrinks_is_noticed_by_its_number_alone(world: World, mode: 
     assert isinstance(ended.error, AfilnetLyingReadError), ended
 
 
+def test_a_read_that_lacks_others_each_time_stops_the_run(world: World) -> None:
+    """Whom a probe met shows in the next read, which lacks somebody else."""
+    world.make(people(*range(10)))
+    for read in range(6):
+        world.sandbox.fail("hide", keys=[phone(read)], after=read, count=1)
+    ended = world.ends(people(*range(10)))
+    assert isinstance(ended.error, AfilnetLyingReadError), ended
+    assert "keeps answering that planned contacts exist" in ended.message
+    assert world.sandbox.count("addcontactlist") == 0
+    no_doubles(world)
+
+
+def test_as_many_as_were_added_must_show_more(world: World) -> None:
+    """Nobody of those that it lacks is a row of the source, and no fewer show than before."""
+    world.make(people(*range(30)))
+    world.sandbox.fail("hide", keys=[phone(n) for n in range(4)], after=1)
+    ended = world.ends(people(*range(100, 104)))
+    assert isinstance(ended.error, AfilnetLyingReadError), ended
+    assert "lacks at least 4" in ended.message
+
+
 def test_a_read_that_shrinks_while_additions_come_late_stops_the_run(world: World) -> None:
     """The number alone looks right: as many came late as were cut off."""
     world.make(people(*range(60)))
@@ -254,6 +275,25 @@ def test_a_late_read_is_waited_for(world: World) -> None:
     assert world.sandbox.count("modifycontact", "deletecontact") == 20
 
 
+@pytest.mark.parametrize(
+    ("fault", "detail"), [("capped_read", {"limit": 10}), ("hide", {"keys": [phone(9)]}), ("null_read", {})]
+)
+def test_a_read_that_lacks_others_for_a_moment_is_waited_for(world: World, fault: str, detail: dict[str, Any]) -> None:
+    """Nobody of them is a row of the source."""
+    world.make(people(*range(30)))
+    world.sandbox.fail(fault, after=1, count=1, **detail)
+    result = world.run(people(1), mode="remove")
+    assert shown(result) == {"removed": 1, "deleted": 1}
+    assert world.sandbox.count("getcontacts") == 3
+
+
+def test_an_empty_group_is_waited_for_that_answers_null_for_a_moment(world: World) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail("null_read", after=1, count=1)
+    assert world.run(people(1, 2), mode="remove").removed == 2
+    assert world.sandbox.count("getcontacts") == 3
+
+
 def test_a_read_that_stays_late_is_red(world: World) -> None:
     world.make(people(*range(20)))
     world.sandbox.fail("stale_read")
@@ -278,6 +318,18 @@ def test_an_acknowledged_addition_is_never_sent_again(world: World) -> None:
     assert (ended.counts.failed, ended.counts.added) == (3, 17)
     assert set(world.sandbox.sent_rows(world.group).values()) == {1}
     assert world.now() == bag(people(*(n for n in range(40) if n not in (25, 30, 31))))
+
+
+@pytest.mark.parametrize("mode", ["mirror", "remove"])
+def test_an_acknowledged_deletion_is_never_sent_again(world: World, mode: str) -> None:
+    world.make(people(*range(20)))
+    world.sandbox.fail("stale_read", after=1)
+    ended = world.ends(people(*range(17)) if mode == "mirror" else people(17, 18, 19), mode=mode)
+    assert ended.error is not None
+    assert not ended.error.retryable
+    assert "its deletion was acknowledged, but the group still shows it" in ended.message
+    assert world.sandbox.count("deletecontact") == 3
+    assert world.now() == bag(people(*range(17)))
 
 
 def test_what_appears_during_the_run_is_not_deleted_by_it(world: World) -> None:

@@ -236,13 +236,15 @@ def test_batch_size_bounds_every_list(world: World, size: int) -> None:
     assert world.now() == bag(people(*range(43)))
 
 
-def test_batch_bytes_bounds_every_request_body(world: World) -> None:
+@pytest.mark.parametrize("name", ["ñ,:&=%+" * 5, ""], ids=["long", "hardly more than commas"])
+def test_batch_bytes_bounds_every_request_body(world: World, name: str) -> None:
     """Rows of one and the same encoded length tell from their number how long a body was."""
     from urllib.parse import urlencode
 
     from airflow_provider_afilnet.api.calls import contacts_json
 
-    rows = [person(n, name="ñ,:&=%+" * 5, city="x") for n in range(10, 60)]
+    # What is blank is not sent.
+    rows = [{k: v for k, v in person(n, name=name, city=name[:1]).items() if v} for n in range(10, 250)]
     world.run(rows, batch_bytes=4000)
     sizes = [int(call.params["rows"]) for call in world.sandbox.calls if call.method == "addcontactlist"]
     lengths = [
@@ -485,6 +487,38 @@ def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_wanted(world:
     result = world.run(rows, default_region="DE", bare_numbers="national", mode="mirror")
     assert shown(result) == {"updated": 1}
     assert world.now() == bag([{"mobile": digits, "name": "New", "city": "B"}])
+
+
+def test_nulls_name_fields_without_case(world: World) -> None:
+    world.make([{"mobile": phone(1), "Name": "A", "City": "B"}], columns=("mobile", "Name", "City"))
+    world.run([{"mobile": phone(1), "Name": None, "City": None}], nulls={"NAME": "clear"})
+    assert world.now() == bag([{"mobile": phone(1), "City": "B"}])
+
+
+def test_the_digest_is_of_whom_and_what_and_not_of_the_order(world: World) -> None:
+    world.make(people(1))
+    digest = lambda *rows: world.run(rows, dry_run=True).plan_digest  # noqa: E731 - only here
+    plan = digest(person(1, name="New"), person(2))
+    assert digest(person(2), person(1, name="New")) == plan
+    others = [
+        digest(person(1, name="Other"), person(2)),
+        digest(person(1, name="New"), person(2, city="Other")),
+        digest(person(1, name="New"), person(3) | {"name": "Name 2", "city": "City 2"}),
+        digest(person(1), person(2)),
+    ]
+    assert len({plan, *others}) == 5
+
+
+def test_a_stored_canonical_key_is_not_read_as_national_when_it_is_suppressed(world: World) -> None:
+    """Read as German, the digits would be another person, who is in the source and there already."""
+    import phonenumbers
+
+    digits = next(d for d in map(phone, range(200)) if phonenumbers.is_valid_number(phonenumbers.parse(d, "DE")))
+    world.make([{"mobile": digits, "name": "A"}, {"mobile": "49" + digits, "name": "B"}])
+    rows = [{"mobile": "+49" + digits, "name": "B"}]
+    result = world.run(rows, default_region="DE", bare_numbers="national", suppress=["+" + digits])
+    assert shown(result) == {"unchanged": 1, "deleted_suppressed": 1}
+    assert world.now() == bag([{"mobile": "49" + digits, "name": "B"}])
 
 
 def test_a_group_with_both_key_fields_needs_a_choice(world: World) -> None:

@@ -76,6 +76,12 @@ def test_a_second_column_that_is_lost_is_for_a_retry_too(world: World) -> None:
     assert world.sandbox.count("addcolumntogroup") == 3
 
 
+def test_a_column_is_made_once_in_a_run_of_several_rounds(world: World) -> None:
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    assert world.run(_with("age", *range(10)), **CREATE).rounds == 2
+    assert world.sandbox.count("addcolumntogroup") == 1
+
+
 @pytest.mark.parametrize("repeat", dialects_of("column_repeat"))
 @pytest.mark.parametrize("columns", dialects_of("columns"))
 @pytest.mark.parametrize("fault", ["drop_after", "drop_before"])

@@ -207,14 +207,21 @@ def _two_meanings() -> tuple[str, str, str]:
     raise AssertionError
 
 
-def test_bare_numbers_decides_what_two_meanings_mean() -> None:
+@pytest.mark.parametrize("zero", ["0", "\uff10"], ids=["plain digits", "full-width digits, which the parser reads"])
+def test_bare_numbers_decides_what_two_meanings_mean(zero: str) -> None:
     digits, national, international = _two_meanings()
-    assert "bare_numbers='national' or 'international'" in reason(digits, "DE")
-    assert read(digits, "DE", "national") == national
-    assert read(digits, "DE", "international") == international
+    typed = digits.translate({ord(str(n)): chr(ord(zero) + n) for n in range(10)})
+    assert "bare_numbers='national' or 'international'" in reason(typed, "DE")
+    assert read(typed, "DE", "national") == national
+    assert read(typed, "DE", "international") == international
     for bare in ("fail", "national", "international"):
-        assert read("+" + digits, "DE", bare) == international
-        assert read("00" + digits, "DE", bare) == international
+        assert read("+" + typed, "DE", bare) == international
+        assert read(2 * zero + typed, "DE", bare) == international
+        # Also where calls abroad begin otherwise, as in the USA.
+        assert read(2 * zero + typed, "US", bare) == international
+        # Both readings are of one number.
+        spanish = "34600000001".translate({ord(str(n)): chr(ord(zero) + n) for n in range(10)})
+        assert read(spanish, "ES", bare) == "34600000001"
 
 
 def test_a_region_must_have_phone_numbers() -> None:

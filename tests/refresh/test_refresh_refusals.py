@@ -36,6 +36,16 @@ def test_a_refused_batch_is_halved_until_the_bad_rows_stand_alone(
     assert (ended.counts.failed, ended.counts.added) == (len(bad), 123 - len(bad))
 
 
+def test_no_access_to_a_batch_of_a_group_that_is_there_is_halved_too(world: World) -> None:
+    """An addition cannot meet a contact that has gone."""
+    world.sandbox.fail("refuse_row", keys=[phone(17)], code="NOT_ACCESS_TO_GROUP")
+    ended = world.ends(people(*range(40)))
+    assert world.now() == bag(people(*(n for n in range(40) if n != 17)))
+    assert "row 18 (" in ended.message
+    assert "refused with NOT_ACCESS_TO_GROUP" in ended.message
+    assert world.sandbox.sent_rows(world.group)[phone(17)] < 8, "it stands alone after some halvings, once"
+
+
 def test_a_refused_row_is_not_sent_again(world: World) -> None:
     world.sandbox.fail("refuse_row", keys=[phone(20)])
     world.ends(people(*range(43)), batch_size=10)

@@ -13,7 +13,11 @@ from refresh_world import World, bag, people, person, phone, shown, table
 
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.api.masking import mask_key
-from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError, AfilnetReportError
+from airflow_provider_afilnet.refresh.errors import (
+    AfilnetIncompleteError,
+    AfilnetLyingReadError,
+    AfilnetReportError,
+)
 from airflow_provider_afilnet.refresh.rows import TableRows
 from airflow_provider_afilnet.sandbox.dialect import Dialect
 
@@ -213,6 +217,37 @@ def test_a_deletion_and_an_addition_that_are_both_unclear_end_whole(world: World
     assert world.now() == bag([person(1, name=UNSAFE), person(2)])
 
 
+@pytest.mark.parametrize("fault", ["http_500", "drop_after"])
+def test_the_deletion_of_a_replacement_is_repeated_in_place(world: World, fault: str) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail(fault, methods="deletecontact", count=1)
+    result = world.run(_rows(), **AGAIN)
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
+    assert result.rounds == 1
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "mirror"])
+def test_a_deletion_that_stays_unclear_is_settled_by_the_next_read(world: World, mode: str) -> None:
+    """It was carried out, so whom the read lacks is no sign of a lie: the contact is brought back whole."""
+    world.make(people(1, 2))
+    world.sandbox.fail("drop_after", methods="deletecontact", count=1)
+    world.sandbox.fail("http_500", methods="deletecontact", retry_after=0)
+    world.run(_rows(), mode=mode, **AGAIN)
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_who_is_back_counts_in_what_the_next_read_must_show(world: World, put_back: bool) -> None:
+    """Else somebody whom the source does not name could go missing behind the one who was away for a moment."""
+    world.make(people(1, 2, 3))
+    world.sandbox.fail("hide", keys=[phone(3)], after=1)
+    if put_back:
+        world.sandbox.fail("refuse_row", keys=[phone(1)], first=1)
+    ended = world.ends(_rows(), **AGAIN)
+    assert isinstance(ended.error, AfilnetLyingReadError), ended
+    assert "lacks at least 1" in ended.message
+
+
 @pytest.mark.parametrize("bulk_dedupes", [True, False])
 @pytest.mark.parametrize("mode", ["upsert", "update"])
 def test_a_contact_that_is_there_twice_is_not_replaced(world: World, mode: str, bulk_dedupes: bool) -> None:
@@ -233,7 +268,11 @@ def test_a_replacement_that_waits_for_its_double_is_made_without_verify_too(worl
 
 @pytest.mark.parametrize(
     ("kind", "detail", "lost"),
-    [("error", {"code": "GROUP_LIMIT_REACHED"}, 1), ("rate_limited", {"retry_after": 0.01}, 1)],
+    [
+        ("error", {"code": "GROUP_LIMIT_REACHED"}, 1),
+        ("rate_limited", {"retry_after": 0.01}, 1),
+        ("drop_before", {}, 1),
+    ],
 )
 def test_nobody_else_is_taken_away_when_somebody_does_not_come_back(
     world: World, kind: str, detail: dict[str, Any], lost: int
@@ -246,6 +285,15 @@ def test_nobody_else_is_taken_away_when_somebody_does_not_come_back(
     assert "were deleted to be replaced" in ended.message
     assert ended.error is not None
     assert not ended.error.retryable
+
+
+def test_who_is_away_and_refused_in_a_later_round_is_told_as_deleted(world: World, tmp_path: Path) -> None:
+    world.make(people(1, 2))
+    world.sandbox.fail("drop_before", methods="addcontactlist", count=1)
+    world.sandbox.fail("refuse_row", keys=[phone(1)])
+    ended = world.ends(_rows(), report=tmp_path, **AGAIN)
+    assert "it was deleted to be written anew, which was refused with INCORRECT_CONTACTS" in ended.message
+    _away(ended.error, tmp_path)
 
 
 def test_a_put_back_whose_answer_was_lost_is_tried_once_more(world: World) -> None:

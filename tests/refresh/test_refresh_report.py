@@ -113,6 +113,22 @@ def test_an_upsert_of_the_backup_restores_the_group(world: World, tmp_path: Path
     assert world.now() == bag(before)
 
 
+def test_the_backup_can_clear_a_column_that_the_run_made(world: World, tmp_path: Path) -> None:
+    world.make(people(1))
+    world.run(table([person(1) | {"note": "x"}], ("mobile", "note")), unknown_columns="create", report=tmp_path)
+    world.run(DictRows(lines(tmp_path / "backup.jsonl")), nulls="clear")
+    assert world.now() == bag(people(1))
+
+
+def test_of_several_copies_the_one_that_survives_is_first_in_the_backup(world: World, tmp_path: Path) -> None:
+    """So a restore that takes the first never gives it the values of another."""
+    other = person(1, name="Other") | {"mobile": "+" + phone(1)}
+    world.make([other, person(1)])
+    world.run(people(1, name="New"), mode="mirror", report=tmp_path)
+    assert world.now() == bag(people(1, name="New"))
+    assert lines(tmp_path / "backup.jsonl") == [person(1), other]
+
+
 def writes(journal: list[dict[str, Any]], outcome: str) -> set[tuple[Any, ...]]:
     """Operation, key and id of what the journal notes with an outcome, or fail if it notes another one."""
     # A replacement is noted twice: at once when the contact is away, and when it is back.

@@ -272,6 +272,12 @@ def test_the_group_is_not_even_read_for_a_bad_source(world: World) -> None:
     assert world.sandbox.count("getcontacts") == 0
 
 
+def test_the_group_is_not_even_read_for_too_many_rejects(world: World) -> None:
+    rows = [person(1), person(2, mobile="nobody")]
+    assert "max_rejected=0 allows 0" in world.refused(rows, invalid_rows="reject")
+    assert world.sandbox.count("getcontacts") == 0
+
+
 def test_every_reject_is_in_the_report(world: World, tmp_path: Path) -> None:
     rows = [
         person(1),
@@ -293,6 +299,15 @@ def test_every_reject_is_in_the_report(world: World, tmp_path: Path) -> None:
     assert lines[1]["source"] == {**person(3), "name": SECRET + "\x00"}
     assert lines[3]["source"]["city"] == "half \ud83d"
     assert json.loads((tmp_path / "r" / "report.json").read_text("utf-8"))["status"] == "failed"
+
+
+@pytest.mark.parametrize(("nulls", "city"), [("keep", "City 1"), ("clear", "")])
+def test_nulls_mean_the_same_beside_a_rejected_row(world: World, nulls: str, city: str) -> None:
+    """Rows that stand near a bad one are read one by one."""
+    world.make(people(1))
+    rows = [person(1, name="New", city=""), person(2, mobile="nobody")]
+    world.run(rows, nulls=nulls, invalid_rows="reject", max_rejected=1)
+    assert world.now() == bag([person(1, name="New", city=city)])
 
 
 def test_max_rejected_may_be_a_fraction(world: World) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -241,6 +244,31 @@ def test_a_stop_is_seen_in_the_middle(what: str) -> None:
         work[what](check)
     assert asked == 150
     store.close()
+
+
+def _nameless() -> set[str]:
+    """Open temporary files that have no name."""
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return {link for link in links if link.startswith(tempfile.gettempdir()) and link.endswith("(deleted)")}
+
+
+@pytest.mark.parametrize("how", ["refused", "written", "lies"])
+def test_the_temporary_store_goes_with_the_run(world: World, how: str) -> None:
+    """Also where somebody keeps the error, whose traceback keeps the parts of the run."""
+    before = _nameless()
+    during: set[str] = set()
+    world.make(people(*range(30)))
+    if how == "lies":
+        world.sandbox.fail("capped_read", limit=10, after=1)
+    world.when("getcontacts", lambda: during.update(_nameless()))
+    world.sandbox.fail("latency", methods="getcontacts", seconds=0.2)
+    ended = world.ends(people(*range(20), name="New"), mode="mirror", max_deletes=1 if how == "refused" else 1.0)
+    assert ended.green is (how == "written"), ended
+    assert during - before, "it is on disk"
+    assert not _nameless() - before
 
 
 def test_a_full_temporary_folder_is_told(world: World) -> None:

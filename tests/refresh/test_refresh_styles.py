@@ -7,10 +7,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from refresh_world import World, bag, expected, people, person, shown
 
+from airflow_provider_afilnet.api.calls import contacts_json
 from airflow_provider_afilnet.api.settings import STYLES
 from airflow_provider_afilnet.sandbox import Dialect
 from airflow_provider_afilnet.sandbox.app import LONGEST_URL
@@ -99,6 +101,15 @@ def test_lists_over_get_are_split_to_fit_the_address(world: World, style: str) -
     assert sum(calls) + world.sandbox.count("addcontact") == 300
     assert 1 < max(calls) < 20
     assert {call.status for call in world.sandbox.calls} == {200}
+
+
+@pytest.mark.parametrize("style", ["get", "basic-get"])
+def test_batch_bytes_bounds_lists_over_get_too(world: World, style: str) -> None:
+    rows = people(*range(100, 160))
+    world.make(people(900))
+    world.run(rows, settings=settings_of(world, style), batch_bytes=1000)
+    assert max(len(quote_plus(contacts_json(rows[:size]))) for size in lengths(world)) <= 1000
+    assert world.now() == bag([*rows, person(900)])
 
 
 def test_one_contact_too_long_for_get_is_listed_as_failed(world: World) -> None:

@@ -111,11 +111,13 @@ class KeyReader:
         return compared, sent
 
     def _phone(self, text: str) -> Key:
-        from airflow_provider_afilnet.refresh.numbering import full_reading
+        from airflow_provider_afilnet.refresh.numbering import full_reading, is_float
 
         text = text.translate(_INVISIBLE).strip()
         if not _PHONE.fullmatch(text):
             raise RejectError("is not a phone number")
+        if is_float(text):
+            raise RejectError("is the text of a number with a fraction; convert it to whole digits in the query")
         digits = "".join(str(int(ch)) for ch in text if ch.isdecimal())
         if text[0] in "+\uff0b":
             # Through the parser as typed: it knows the "(0)" of "+44 (0)20 …".
@@ -230,6 +232,9 @@ def value_text(value: object) -> str:
             raise RejectError("is not a finite number")
         return format(Decimal(float.__repr__(value)) if isinstance(value, float) else value, "f")
     if isinstance(value, dt.datetime):
+        if value != value:
+            # NaT of pandas, which is a datetime to isinstance.
+            raise RejectError("is not a time")
         if value.tzinfo is None:
             return value.replace(microsecond=0).isoformat()
         try:

@@ -22,6 +22,8 @@ from airflow_provider_afilnet.refresh.options import BareNumbers
 
 # Enough for every number there is, and short of the lengths that the full parser refuses as such.
 _SHORTEST, _LONGEST = 6, 17
+# A number that went through a floating-point column: to the parser its point is punctuation, and its zero a digit.
+is_float = re.compile(r"[+-]?\d{6,}\.0+").fullmatch
 # Each of these is punctuation to the parser too, wherever it stands.
 _SEPARATORS = str.maketrans("", "", " -.()/[]\u00a0\u2010\u2011\u2012\u2013\u2014\u2015")
 _TYPES = (
@@ -76,6 +78,8 @@ class QuickReader:
             if len(text) > 2 * _LONGEST:
                 return None
             text = text.strip()
+            if "." in text and is_float(text):
+                return None
             plus = text.startswith("+")
             digits = text[plus:].translate(_SEPARATORS)
             if not (digits.isdigit() and digits.isascii()):

@@ -49,6 +49,10 @@ AWAY: Final = (
     "backup"
 )
 UNCONFIRMED: Final = "its addition has an unknown outcome, and the group did not hold still to look"
+TWICE: Final = (
+    "it is there more than once since this run sent it, and no copy may be deleted because its addition was refused or "
+    "the group's answer has no ids; delete one at Afilnet"
+)
 APPEARED: Final = "it appeared during the run; the next run deletes it"
 UNREADABLE: Final = "its key cannot be read, so it is never deleted; correct or delete it at Afilnet"
 WITHHELD_COPIES: Final = "it is there more than once, and nothing is deleted while a rejected row's key is unreadable"
@@ -251,13 +255,15 @@ class Planner:
             for copy in copies:
                 self._delete(key, copy.id, row, "listed")
             return "removed"
-        if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
-            return "skipped"
         going = set().union(*self._surplus(key, copies))
         staying = [copy for copy in copies if copy.id is None or copy.id not in going]
+        if len(staying) > 1 and self._may_be_stored(key):
+            self._fail(row, key, None, "", TWICE)
+        if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
+            return "skipped"
         if self._tried:
             for copy in staying:
-                self._compare_the_rest(key, row, wanted, copy)
+                self._compare_the_rest(key, row, wanted, copy, copies)
         differing = [(copy, names) for copy in staying if (names := self._differences(wanted, copy.values))]
         if not differing:
             return verdict if verdict != "skipped" else "unchanged"
@@ -293,9 +299,14 @@ class Planner:
         ]
         return names if any(not self._is_lossy(name) for name in names) else []
 
-    def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy) -> None:
+    def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy, copies: list[_Copy]) -> None:
         """A write sends the whole contact: what the source does not give must have stayed as it was."""
         written = self._store.last_op(key, ("update",), copy.id) or self._store.last_op(key, ("replace",))
+        if written is None:
+            # A server may give a contact another id when it writes it.
+            written = self._store.last_op(key, ("update",))
+            if written is not None and any(other.id == written.id for other in copies):
+                return
         if written is None or written.state in ("unsent", "refused", "gone"):
             return
         # A column that this run created was not there before.
@@ -517,6 +528,13 @@ class Planner:
         if not self._tried:
             return False
         marks = "kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')"
+        return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
+
+    def _may_be_stored(self, key: str) -> bool:
+        """Whether an addition of this run may have made a contact, also one that the server says it refused."""
+        if not self._tried:
+            return False
+        marks = "kind = 'add' AND (state IN ('acked', 'unknown') OR state = 'refused' AND code <> 'CONTACT_EXISTS')"
         return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
 
     def _forget(self, key: str) -> None:

@@ -97,3 +97,31 @@ def test_each_contact_is_compared_with_what_it_was(world: World, fault: str | No
         world.sandbox.fail(fault, methods="modifycontact", count=8)
     ended = world.ends(table([{"mobile": phone(1), "name": "New"}], ("mobile", "name")))
     assert "city: the source does not give it, and it changed with the write" in ended.message
+
+
+@pytest.mark.parametrize("mode", ["upsert", "mirror", "update"])
+def test_a_contact_with_another_id_is_compared_too(world: World, mode: str) -> None:
+    """As a server may do that stores a changed contact as a new one: here without what the source does not give."""
+    world.make(people(1, 2))
+    old = world.ids()[phone(1)]
+
+    def store_anew() -> None:
+        world.sandbox.remove_contacts(world.group, [old])
+        world.sandbox.add_contacts(world.group, [{"mobile": phone(1), "name": "New"}])
+
+    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
+    # A second connection waits with the other change, so that this one is not late for the last read.
+    beside = world.when("modifycontact", store_anew, later=0.3)
+    rows = table([{"mobile": phone(n), "name": "New"} for n in (1, 2)], ("mobile", "name"))
+    _damage_is_told(world, rows, mode=mode, settings={"max_connections": 1})
+    beside.join()
+
+
+def test_a_second_copy_is_not_taken_for_the_one_that_was_written(world: World) -> None:
+    """Somebody adds it by hand meanwhile: it has values of its own where the source gives none."""
+    world.make(people(1, 2))
+    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
+    copy = {"mobile": phone(1), "name": "New", "city": "Elsewhere"}
+    beside = world.when("modifycontact", lambda: world.sandbox.add_contacts(world.group, [copy]))
+    assert shown(world.run(_rows("New", 1, 2))) == {"updated": 2}
+    beside.join()

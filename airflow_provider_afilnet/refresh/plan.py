@@ -477,7 +477,8 @@ class Planner:
     def _surplus(self, key: str, copies: Sequence[_Copy]) -> tuple[list[str], list[str]]:
         """Which of several contacts with one wanted key go: copies that this run made, and older ones in a mirror.
 
-        The lowest id survives; among older ones, first of all one whose key is the wanted one as it stands.
+        The lowest id survives; among older ones, first of all one that this run has not deleted yet, as a late read may
+        still show those, and then one whose key is the wanted one as it stands, which a rewrite may change.
 
         :param copies: all of them, the lowest id first; none goes where they have no ids.
         """
@@ -487,8 +488,13 @@ class Planner:
         old = [(found, raw) for found, raw in known if not self._tried or self._seen_first(found)]
         new = [found for found, raw in known if (found, raw) not in old]
         extra = (new if old else new[1:]) if self._sent(key) else []
-        exact_first = sorted(old, key=lambda copy: copy[1] != key)
-        return extra, [found for found, _ in exact_first[1:]] if self._removes_old else []
+        best_first = sorted(old, key=lambda copy: (self._is_deleted(key, copy[0]), copy[1] != key))
+        return extra, [found for found, _ in best_first[1:]] if self._removes_old else []
+
+    def _is_deleted(self, key: str, record_id: str) -> bool:
+        """Whether this run has deleted the contact, as far as it knows."""
+        deletion = self._store.last_op(key, ("delete",), record_id) if self._tried else None
+        return deletion is not None and deletion.state in ("acked", "gone", "unknown")
 
     @property
     def _removes_old(self) -> bool:

@@ -128,6 +128,21 @@ def test_deletions_of_earlier_rounds_count_for_max_deletes(world: World) -> None
     assert world.sandbox.count("deletecontact") == 9
 
 
+def test_who_stays_is_not_chosen_anew(world: World) -> None:
+    """The one that stays is rewritten and its key with it; a late read shows it beside the one that was deleted."""
+    world.make([*people(1, 1, city="Old"), person(2)])
+    survivor = world.stored()[0]["idcontact"]
+    world.sandbox.dialect = Dialect(stored_key="plus")
+    world.sandbox.fail("latency", methods="deletecontact", seconds=0.2)
+    beside = world.when("deletecontact", lambda: world.sandbox.fail("stale_read", count=1))
+    result = world.run(people(1, 2), mode="mirror")
+    beside.join()
+    assert world.sandbox.count("getcontacts") == 3, "the late one, and one more to wait for"
+    assert world.now() == bag([person(1) | {"mobile": "+" + phone(1)}, person(2)])
+    assert world.stored()[0]["idcontact"] == survivor
+    assert shown(result) == {"updated": 1, "unchanged": 1, "deleted_duplicates": 1}
+
+
 # --- copies that this run may not delete ---
 
 TWICE = "it is there more than once since this run sent it"

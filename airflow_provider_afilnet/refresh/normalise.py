@@ -196,6 +196,8 @@ def _email_domain(domain: str) -> str | None:
 
 # --- values ----------------------------------------------------------------------------------------------------------
 
+# No database holds a number with more; one out of a file may be written short and be longer than the memory.
+_MOST_DIGITS = 131_072
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -230,6 +232,8 @@ def value_text(value: object) -> str:
     if isinstance(value, (float, Decimal)):
         if not _is_finite(value):
             raise RejectError("is not a finite number")
+        if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:
+            raise RejectError("is a number of too many digits")
         return format(Decimal(float.__repr__(value)) if isinstance(value, float) else value, "f")
     if isinstance(value, dt.datetime):
         if value != value:

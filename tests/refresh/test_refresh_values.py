@@ -99,6 +99,8 @@ REFUSED = [
     (Decimal("NaN"), "is not a finite number"),
     (Decimal("sNaN"), "is not a finite number"),
     (Decimal("Infinity"), "is not a finite number"),
+    (Decimal("1E+200000"), "is a number of too many digits"),
+    (Decimal("-1E-200000"), "is a number of too many digits"),
     (b"secret", "is a bytes, which has no text form"),
     (bytearray(b"secret"), "is a bytearray"),
     (memoryview(b"secret"), "is a memoryview"),

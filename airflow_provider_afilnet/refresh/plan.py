@@ -276,7 +276,7 @@ class Planner:
             return verdict
         outcome = verdict if verdict in ("added", "updated") else "updated"
         for copy, names in differing:
-            if not self._rewrite(key, row, wanted, copy, names, alone=len(copies) == 1, soon=len(staying) == 1):
+            if not self._rewrite(key, row, wanted, copy, names, copies, soon=len(staying) == 1):
                 self._forget(key)  # its other copies stay as they are, too
                 return "rejected"
         return outcome
@@ -301,12 +301,11 @@ class Planner:
 
     def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy, copies: list[_Copy]) -> None:
         """A write sends the whole contact: what the source does not give must have stayed as it was."""
-        written = self._store.last_op(key, ("update",), copy.id) or self._store.last_op(key, ("replace",))
-        if written is None:
-            # A server may give a contact another id when it writes it.
-            written = self._store.last_op(key, ("update",))
-            if written is not None and any(other.id == written.id for other in copies):
-                return
+        written = (
+            self._store.last_op(key, ("update",), copy.id)
+            or self._store.last_op(key, ("replace",))
+            or self._write_of_another_id(key, copy, copies)
+        )
         if written is None or written.state in ("unsent", "refused", "gone"):
             return
         # A column that this run created was not there before.
@@ -320,6 +319,13 @@ class Planner:
         ]
         if changed:
             self._fail(row, key, copy.id, ", ".join(changed), CHANGED_BESIDE)
+
+    def _write_of_another_id(self, key: str, copy: _Copy, copies: list[_Copy]) -> Op | None:
+        """The update that made this contact, where a server gives a contact another id when it writes it."""
+        if copy.id is None or self._seen_first(copy.id):
+            return None
+        written = self._store.last_op(key, ("update",))
+        return None if written is None or any(other.id == written.id for other in copies) else written
 
     def _may_be_unread(self, key: str) -> bool:
         """Whether a contact whose key cannot be read may have this one: the longer number ends in the shorter."""
@@ -354,14 +360,24 @@ class Planner:
             self._flush_if_full()
 
     def _rewrite(
-        self, key: str, row: int, wanted: list[str | None], copy: _Copy, names: list[str], *, alone: bool, soon: bool
+        self,
+        key: str,
+        row: int,
+        wanted: list[str | None],
+        copy: _Copy,
+        names: list[str],
+        copies: list[_Copy],
+        *,
+        soon: bool,
     ) -> bool:
         """Plan an update or a replacement; false if the row is rejected because no writer can carry it.
 
-        :param alone: no other contact has the key.
-        :param soon: none will, when this round's deletions are done.
+        :param copies: all contacts that have the key.
+        :param soon: no other will have it, when this round's deletions are done.
         """
         before = self._store.last_op(key, ("update", "replace"), copy.id) if self._tried else None
+        if before is None and self._tried:
+            before = self._write_of_another_id(key, copy, copies)
         replaced = self._store.last_op(key, ("replace",)) if self._tried else None
         shown = ", ".join(names)
         if copy.id is None:
@@ -380,12 +396,14 @@ class Planner:
             return True
         merged = dict(zip(self._fields.others, self._padded(copy.values), strict=True))
         changed = {name: want for name, want in zip(self._fields.others, wanted, strict=False) if want is not None}
-        whole = {self._fields.key: copy.raw, **merged, **changed}
+        # What is blank and stays so is not sent: a column may only seem blank, such as one that lists the contact's id.
+        whole = {self._fields.key: copy.raw}
+        whole |= {name: value for name, value in {**merged, **changed}.items() if value or name in changed}
         update = {self._fields.key: copy.raw, **changed} if self._facts.modify_merges else whole
         stored = _dump({name: value for name, value in {self._fields.key: copy.raw, **merged}.items() if value})
         if is_text_safe(update):
             self._ops.append(("update", key, copy.id, row, _dump(update), shown, stored))
-        elif self._options.unsafe_values == "replace" and alone:
+        elif self._options.unsafe_values == "replace" and len(copies) == 1:
             anew = {name: value for name, value in whole.items() if value}
             self._ops.append(("replace", key, copy.id, row, _dump(anew), shown, stored))
         elif self._options.unsafe_values == "replace" and soon and self._round == 1:

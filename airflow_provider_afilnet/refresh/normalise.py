@@ -41,6 +41,8 @@ class Key(NamedTuple):
 # Left behind by spreadsheets and messengers; they never belong to a number.
 _INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF))
 _PHONE = re.compile(r"[+\uff0b]?[\d\s()\[\]./~\u2010-\u2015\u2212\u30fc\uff0d-]+")
+# A number that went through a floating-point column: to the parser its point is punctuation, and its zero a digit.
+is_float = re.compile(r"[+-]?\d{6,}\.0+").fullmatch
 _ASCII_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 
 
@@ -111,7 +113,7 @@ class KeyReader:
         return compared, sent
 
     def _phone(self, text: str) -> Key:
-        from airflow_provider_afilnet.refresh.numbering import full_reading, is_float
+        from airflow_provider_afilnet.refresh.numbering import full_reading
 
         text = text.translate(_INVISIBLE).strip()
         if not _PHONE.fullmatch(text):

@@ -18,12 +18,11 @@ from typing import Any
 
 import phonenumbers
 
+from airflow_provider_afilnet.refresh.normalise import is_float
 from airflow_provider_afilnet.refresh.options import BareNumbers
 
 # Enough for every number there is, and short of the lengths that the full parser refuses as such.
 _SHORTEST, _LONGEST = 6, 17
-# A number that went through a floating-point column: to the parser its point is punctuation, and its zero a digit.
-is_float = re.compile(r"[+-]?\d{6,}\.0+").fullmatch
 # Each of these is punctuation to the parser too, wherever it stands.
 _SEPARATORS = str.maketrans("", "", " -.()/[]\u00a0\u2010\u2011\u2012\u2013\u2014\u2015")
 _TYPES = (

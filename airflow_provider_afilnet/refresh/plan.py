@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from airflow_provider_afilnet.api.calls import is_text_safe
 from airflow_provider_afilnet.api.settings import ApiFacts
+from airflow_provider_afilnet.refresh.normalise import is_float
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.source import GroupFields
 from airflow_provider_afilnet.refresh.store import NewOp, Op, Store, read_values, to_line
@@ -613,6 +614,8 @@ def _dump(contact: dict[str, str]) -> str:
 
 def _digits(phone: str) -> str:
     """A number's digits without leading zeros, which are left to how it is written."""
+    if is_float(phone.strip()):
+        phone = phone.partition(".")[0]
     return "".join(filter(str.isdecimal, phone)).lstrip("0")
 
 

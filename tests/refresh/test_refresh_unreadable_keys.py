@@ -33,6 +33,14 @@ def test_an_opt_out_may_be_behind_a_key_that_cannot_be_read(world: World, mode: 
     assert names.get(phone(0)) == {"remove": None, "insert": "Name 0"}.get(mode, "New")
 
 
+@pytest.mark.parametrize("stored", ["34600000200.0", "600000200.00"])
+def test_an_opt_out_may_be_behind_the_text_of_a_float(world: World, stored: str) -> None:
+    """As left there by a file that went through a spreadsheet."""
+    world.make([*people(*range(150)), {"mobile": stored}])
+    ended = world.ends(people(0, 1), suppress=[phone(200)])
+    assert "contact (346******00): it opted out and may be a contact of the group" in ended.message
+
+
 @pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])
 @pytest.mark.parametrize("stored", ["600000200", "not known", "", "12345"])
 def test_an_opt_out_that_it_cannot_be_disturbs_nobody(world: World, mode: str, stored: str) -> None:
@@ -58,7 +66,9 @@ def test_without_opt_outs_it_is_nobody_s_concern(world: World, mode: str) -> Non
 
 
 @pytest.mark.parametrize("mode", ["upsert", "insert"])
-@pytest.mark.parametrize("stored", ["600000200", "0600 000 200", "(34)600-000-200 x", "x600000200"])
+@pytest.mark.parametrize(
+    "stored", ["600000200", "0600 000 200", "(34)600-000-200 x", "x600000200", "34600000200.0", "600000200.00 "]
+)
 def test_whoever_may_be_there_already_is_not_added(world: World, mode: str, stored: str) -> None:
     """It ends in the same seven digits; the others land, and no later run adds anybody twice."""
     before = [*people(*range(150)), {"mobile": stored}]

@@ -41,6 +41,10 @@ MAYBE_OPTED_OUT: Final = (
     "it opted out and may be a contact of the group that ends in the same digits and whose key cannot be read; correct "
     "or delete that contact, or set default_region"
 )
+MAYBE_OPTED_OUT_HERE: Final = (
+    "it opted out and may be a contact of the group that stands there without its country code, since those digits are "
+    "another country's number, too; correct or delete that contact, or set default_region"
+)
 MAYBE_THERE: Final = (
     "it may be a contact of the group that ends in the same digits and whose key cannot be read, so nothing is done; "
     "correct or delete that contact, or set default_region"
@@ -58,6 +62,17 @@ APPEARED: Final = "it appeared during the run; the next run deletes it"
 UNREADABLE: Final = "its key cannot be read, so it is never deleted; correct or delete it at Afilnet"
 WITHHELD_COPIES: Final = "it is there more than once, and nothing is deleted while a rejected row's key is unreadable"
 WITHHELD: Final = "the source lacks it, but a rejected row with an unreadable key might be it"
+
+# A country code has one to three digits. Who is wanted by the other number, or opted out by it, is no riddle.
+_OUT_WITHOUT_COUNTRY_CODE: Final = """
+SELECT s.key FROM suppressed s WHERE EXISTS (
+    SELECT 1 FROM actual a WHERE a.key IN (substr(s.key, 2), substr(s.key, 3), substr(s.key, 4))
+    AND trim(a.raw) NOT LIKE '+%' AND trim(a.raw) NOT LIKE '00%'
+    AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key)
+    AND NOT EXISTS (SELECT 1 FROM rejects r WHERE r.key = a.key)
+    AND NOT EXISTS (SELECT 1 FROM suppressed o WHERE o.key = a.key)
+)
+"""
 
 
 @dataclass(slots=True)
@@ -462,6 +477,10 @@ class Planner:
             for (key,) in self._store.db.execute("SELECT key FROM suppressed"):
                 if self._may_be_unread(key):
                     self._fail(None, key, None, "", MAYBE_OPTED_OUT)
+        if self._fields.kind == "mobile" and (self._withhold or not mirror):
+            # A mirror deletes that contact anyway.
+            for (key,) in self._store.db.execute(_OUT_WITHOUT_COUNTRY_CODE):
+                self._fail(None, key, None, "", MAYBE_OPTED_OUT_HERE)
         if mirror:
             for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL"):
                 self._fail(None, raw, record_id, "", UNREADABLE)

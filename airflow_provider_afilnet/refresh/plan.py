@@ -515,8 +515,10 @@ class Planner:
     def _surplus(self, key: str, copies: Sequence[_Copy]) -> tuple[list[str], list[str]]:
         """Which of several contacts with one wanted key go: copies that this run made, and older ones in a mirror.
 
-        The lowest id survives; among older ones, first of all one that this run has not deleted yet, as a late read may
-        still show those, and then one whose key is the wanted one as it stands, which a rewrite may change.
+        Of copies that the first read did not show, those with the highest ids go, and only as many as this run may have
+        made, since a bad read may have hidden others. Of older ones the lowest id survives, but first of all one that
+        this run has not deleted yet, as a late read may still show those, and then one whose key is the wanted one as
+        it stands, which a rewrite may change.
 
         :param copies: all of them, the lowest id first; none goes where they have no ids.
         """
@@ -525,7 +527,8 @@ class Planner:
             return [], []
         old = [(found, raw) for found, raw in known if not self._tried or self._seen_first(found)]
         new = [found for found, raw in known if (found, raw) not in old]
-        extra = (new if old else new[1:]) if self._sent(key) else []
+        mine = self._still_there(key, [found for found, _ in known])
+        extra = (new if old else new[1:])[-mine:] if mine else []
         best_first = sorted(old, key=lambda copy: (self._is_deleted(key, copy[0]), copy[1] != key))
         return extra, [found for found, _ in best_first[1:]] if self._removes_old else []
 
@@ -573,6 +576,23 @@ class Planner:
             return False
         marks = "kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')"
         return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
+
+    def _still_there(self, key: str, shown: Sequence[str]) -> int:
+        """How many contacts with this key the run has made at most, less those that it has deleted again."""
+        if not self._sent(key):
+            return 0
+        # A replacement may have been added and put back; a list that was refused may have been stored all the same.
+        made = self._store.one(
+            "SELECT sum(CASE kind WHEN 'replace' THEN 2 ELSE 1 END + refusals) FROM ops WHERE key = ? "
+            "AND kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')",
+            key,
+        )
+        deleted = self._store.db.execute(
+            "SELECT DISTINCT id FROM ops WHERE key = ? AND kind = 'delete' AND why = 'extra' "
+            "AND state IN ('acked', 'gone', 'unknown')",
+            (key,),
+        )
+        return max(0, int(made) - sum(found not in shown for (found,) in deleted))
 
     def _may_be_stored(self, key: str) -> bool:
         """Whether an addition of this run may have made a contact, also one that the server says it refused."""

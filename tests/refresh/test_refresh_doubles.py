@@ -143,6 +143,21 @@ def test_who_stays_is_not_chosen_anew(world: World) -> None:
     assert shown(result) == {"updated": 1, "unchanged": 1, "deleted_duplicates": 1}
 
 
+@pytest.mark.parametrize("mode", ["insert", "upsert"])
+@pytest.mark.parametrize("hidden", [2, 3])
+def test_doubles_that_a_bad_read_hid_are_not_deleted(world: World, hidden: int, mode: str) -> None:
+    """The run makes one more, and takes only that one away; who was there before stays, and is told."""
+    world.make([*people(*[109] * hidden), *people(*range(200, 210))])
+    before = world.stored()
+    world.sandbox.fail("hide", keys=[phone(109)], count=1)
+    ended = world.ends([*people(*range(60)), person(109)], mode=mode)
+    assert world.sandbox.sent_rows(world.group)[phone(109)] == 1
+    assert world.now() == bag([*people(*[109] * hidden), *people(*range(200, 210)), *people(*range(60))])
+    assert {contact["idcontact"] for contact in before} <= {contact["idcontact"] for contact in world.stored()}
+    assert TWICE in ended.message
+    assert "row 61 (346******09)" in ended.message
+
+
 # --- copies that this run may not delete ---
 
 TWICE = "it is there more than once since this run sent it"

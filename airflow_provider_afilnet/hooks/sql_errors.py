@@ -16,8 +16,9 @@ from airflow_provider_afilnet.refresh.errors import AfilnetSourceError
 T = TypeVar("T")
 C = TypeVar("C", bound="Closable")
 
-# What drivers quote after these is a value: 'invalid input syntax for type date: "…"', "Incorrect value '…'".
-_QUOTED_VALUE: Final = re.compile(r"((?::|\bvalue|\bentry)\s*)([\"'])(?:.*\2|.*$)")
+# What drivers quote after these is a value: 'invalid input syntax for type date: "…"', "Incorrect value '…'",
+# "Could not decode to UTF-8 column 'name' with text '…'", 'time zone "…" not recognized'.
+_QUOTED_VALUE: Final = re.compile(r"((?::|\bvalue|\bentry|\bwith text|\btime zone)\s*)([\"'])(?:.*\2|.*$)")
 
 
 class Closable(Protocol):

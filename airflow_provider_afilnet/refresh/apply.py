@@ -206,6 +206,7 @@ class Applier:
         if outcome.state != "refused" or len(batch) == 1:
             self._record(batch, outcome)
             return outcome
+        self._store.refused_together(batch)
         middle = len(batch) // 2
         if outcome.too_large:
             self._batch_size = max(1, min(self._batch_size, middle))

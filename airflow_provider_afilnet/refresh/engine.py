@@ -197,13 +197,16 @@ class _Run:
     def _away(self, *, read_since: bool) -> list[str]:
         """Log who was deleted to be replaced and, as far as is known, is not back.
 
-        :param read_since: the group was read after the writes, and what was acknowledged must show.
+        :param read_since: the group was read after the writes, and what was acknowledged must show. Otherwise a read
+            may have come after some of them, and whom the plan then missed is named too.
         """
         states = "'deleted', 'unknown', 'acked', 'restored'" if read_since else "'deleted', 'unknown'"
         found = self._store.db.execute(
-            f"SELECT row, key FROM ops r WHERE kind = 'replace' AND state IN ({states}) "
+            "SELECT row, key FROM ops r WHERE kind = 'replace' AND "
+            f"(state IN ({states}) OR EXISTS (SELECT 1 FROM failures f WHERE f.key = r.key AND f.reason = ?)) "
             "AND NOT EXISTS (SELECT 1 FROM ops l WHERE l.key = r.key AND l.n > r.n AND l.state = 'acked') "
             "AND NOT EXISTS (SELECT 1 FROM actual a WHERE a.key = r.key AND a.id <> r.id) GROUP BY key ORDER BY row",
+            (reasons.NOT_SHOWN,),
         ).fetchall()
         lines = [f"row {row} ({mask_key(key)})" for row, key in found]
         for line in lines[:_NAMED]:

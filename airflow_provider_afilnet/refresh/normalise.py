@@ -41,6 +41,8 @@ class Key(NamedTuple):
 # Left behind by spreadsheets and messengers; they never belong to a number.
 _INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF))
 _PHONE = re.compile(r"[+\uff0b]?[\d\s()\[\]./~\u2010-\u2015\u2212\u30fc\uff0d-]+")
+# A number that went through a floating-point column: to the parser its point is punctuation, and its zero a digit.
+is_float = re.compile(r"[+-]?\d{6,}\.0+").fullmatch
 _ASCII_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 
 
@@ -116,6 +118,8 @@ class KeyReader:
         text = text.translate(_INVISIBLE).strip()
         if not _PHONE.fullmatch(text):
             raise RejectError("is not a phone number")
+        if is_float(text):
+            raise RejectError("is the text of a number with a fraction; convert it to whole digits in the query")
         digits = "".join(str(int(ch)) for ch in text if ch.isdecimal())
         if text[0] in "+\uff0b":
             # Through the parser as typed: it knows the "(0)" of "+44 (0)20 …".
@@ -194,6 +198,8 @@ def _email_domain(domain: str) -> str | None:
 
 # --- values ----------------------------------------------------------------------------------------------------------
 
+# No database holds a number with more; one out of a file may be written short and be longer than the memory.
+_MOST_DIGITS = 131_072
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -228,8 +234,13 @@ def value_text(value: object) -> str:
     if isinstance(value, (float, Decimal)):
         if not _is_finite(value):
             raise RejectError("is not a finite number")
+        if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:
+            raise RejectError("is a number of too many digits")
         return format(Decimal(float.__repr__(value)) if isinstance(value, float) else value, "f")
     if isinstance(value, dt.datetime):
+        if value != value:
+            # NaT of pandas, which is a datetime to isinstance.
+            raise RejectError("is not a time")
         if value.tzinfo is None:
             return value.replace(microsecond=0).isoformat()
         try:

@@ -18,6 +18,7 @@ from typing import Any
 
 import phonenumbers
 
+from airflow_provider_afilnet.refresh.normalise import is_float
 from airflow_provider_afilnet.refresh.options import BareNumbers
 
 # Enough for every number there is, and short of the lengths that the full parser refuses as such.
@@ -76,6 +77,8 @@ class QuickReader:
             if len(text) > 2 * _LONGEST:
                 return None
             text = text.strip()
+            if "." in text and is_float(text):
+                return None
             plus = text.startswith("+")
             digits = text[plus:].translate(_SEPARATORS)
             if not (digits.isdigit() and digits.isascii()):

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from airflow_provider_afilnet.api.calls import is_text_safe
 from airflow_provider_afilnet.api.settings import ApiFacts
+from airflow_provider_afilnet.refresh.normalise import is_float
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.source import GroupFields
 from airflow_provider_afilnet.refresh.store import NewOp, Op, Store, read_values, to_line
@@ -40,6 +41,10 @@ MAYBE_OPTED_OUT: Final = (
     "it opted out and may be a contact of the group that ends in the same digits and whose key cannot be read; correct "
     "or delete that contact, or set default_region"
 )
+MAYBE_OPTED_OUT_HERE: Final = (
+    "it opted out and may be a contact of the group that stands there without its country code, since those digits are "
+    "another country's number, too; correct or delete that contact, or set default_region"
+)
 MAYBE_THERE: Final = (
     "it may be a contact of the group that ends in the same digits and whose key cannot be read, so nothing is done; "
     "correct or delete that contact, or set default_region"
@@ -49,10 +54,25 @@ AWAY: Final = (
     "backup"
 )
 UNCONFIRMED: Final = "its addition has an unknown outcome, and the group did not hold still to look"
+TWICE: Final = (
+    "it is there more than once since this run sent it, and no copy may be deleted because its addition was refused or "
+    "the group's answer has no ids; delete one at Afilnet"
+)
 APPEARED: Final = "it appeared during the run; the next run deletes it"
 UNREADABLE: Final = "its key cannot be read, so it is never deleted; correct or delete it at Afilnet"
 WITHHELD_COPIES: Final = "it is there more than once, and nothing is deleted while a rejected row's key is unreadable"
 WITHHELD: Final = "the source lacks it, but a rejected row with an unreadable key might be it"
+
+# A country code has one to three digits. Who is wanted by the other number, or opted out by it, is no riddle.
+_OUT_WITHOUT_COUNTRY_CODE: Final = """
+SELECT s.key FROM suppressed s WHERE EXISTS (
+    SELECT 1 FROM actual a WHERE a.key IN (substr(s.key, 2), substr(s.key, 3), substr(s.key, 4))
+    AND trim(a.raw) NOT LIKE '+%' AND trim(a.raw) NOT LIKE '00%'
+    AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key)
+    AND NOT EXISTS (SELECT 1 FROM rejects r WHERE r.key = a.key)
+    AND NOT EXISTS (SELECT 1 FROM suppressed o WHERE o.key = a.key)
+)
+"""
 
 
 @dataclass(slots=True)
@@ -251,13 +271,15 @@ class Planner:
             for copy in copies:
                 self._delete(key, copy.id, row, "listed")
             return "removed"
-        if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
-            return "skipped"
         going = set().union(*self._surplus(key, copies))
         staying = [copy for copy in copies if copy.id is None or copy.id not in going]
+        if len(staying) > 1 and self._may_be_stored(key):
+            self._fail(row, key, None, "", TWICE)
+        if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
+            return "skipped"
         if self._tried:
             for copy in staying:
-                self._compare_the_rest(key, row, wanted, copy)
+                self._compare_the_rest(key, row, wanted, copy, copies)
         differing = [(copy, names) for copy in staying if (names := self._differences(wanted, copy.values))]
         if not differing:
             return verdict if verdict != "skipped" else "unchanged"
@@ -270,7 +292,7 @@ class Planner:
             return verdict
         outcome = verdict if verdict in ("added", "updated") else "updated"
         for copy, names in differing:
-            if not self._rewrite(key, row, wanted, copy, names, alone=len(copies) == 1, soon=len(staying) == 1):
+            if not self._rewrite(key, row, wanted, copy, names, copies, soon=len(staying) == 1):
                 self._forget(key)  # its other copies stay as they are, too
                 return "rejected"
         return outcome
@@ -293,9 +315,13 @@ class Planner:
         ]
         return names if any(not self._is_lossy(name) for name in names) else []
 
-    def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy) -> None:
+    def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy, copies: list[_Copy]) -> None:
         """A write sends the whole contact: what the source does not give must have stayed as it was."""
-        written = self._store.last_op(key, ("update",), copy.id) or self._store.last_op(key, ("replace",))
+        written = (
+            self._store.last_op(key, ("update",), copy.id)
+            or self._store.last_op(key, ("replace",))
+            or self._write_of_another_id(key, copy, copies)
+        )
         if written is None or written.state in ("unsent", "refused", "gone"):
             return
         # A column that this run created was not there before.
@@ -309,6 +335,13 @@ class Planner:
         ]
         if changed:
             self._fail(row, key, copy.id, ", ".join(changed), CHANGED_BESIDE)
+
+    def _write_of_another_id(self, key: str, copy: _Copy, copies: list[_Copy]) -> Op | None:
+        """The update that made this contact, where a server gives a contact another id when it writes it."""
+        if copy.id is None or self._seen_first(copy.id):
+            return None
+        written = self._store.last_op(key, ("update",))
+        return None if written is None or any(other.id == written.id for other in copies) else written
 
     def _may_be_unread(self, key: str) -> bool:
         """Whether a contact whose key cannot be read may have this one: the longer number ends in the shorter."""
@@ -343,14 +376,24 @@ class Planner:
             self._flush_if_full()
 
     def _rewrite(
-        self, key: str, row: int, wanted: list[str | None], copy: _Copy, names: list[str], *, alone: bool, soon: bool
+        self,
+        key: str,
+        row: int,
+        wanted: list[str | None],
+        copy: _Copy,
+        names: list[str],
+        copies: list[_Copy],
+        *,
+        soon: bool,
     ) -> bool:
         """Plan an update or a replacement; false if the row is rejected because no writer can carry it.
 
-        :param alone: no other contact has the key.
-        :param soon: none will, when this round's deletions are done.
+        :param copies: all contacts that have the key.
+        :param soon: no other will have it, when this round's deletions are done.
         """
         before = self._store.last_op(key, ("update", "replace"), copy.id) if self._tried else None
+        if before is None and self._tried:
+            before = self._write_of_another_id(key, copy, copies)
         replaced = self._store.last_op(key, ("replace",)) if self._tried else None
         shown = ", ".join(names)
         if copy.id is None:
@@ -369,12 +412,14 @@ class Planner:
             return True
         merged = dict(zip(self._fields.others, self._padded(copy.values), strict=True))
         changed = {name: want for name, want in zip(self._fields.others, wanted, strict=False) if want is not None}
-        whole = {self._fields.key: copy.raw, **merged, **changed}
+        # What is blank and stays so is not sent: a column may only seem blank, such as one that lists the contact's id.
+        whole = {self._fields.key: copy.raw}
+        whole |= {name: value for name, value in {**merged, **changed}.items() if value or name in changed}
         update = {self._fields.key: copy.raw, **changed} if self._facts.modify_merges else whole
         stored = _dump({name: value for name, value in {self._fields.key: copy.raw, **merged}.items() if value})
         if is_text_safe(update):
             self._ops.append(("update", key, copy.id, row, _dump(update), shown, stored))
-        elif self._options.unsafe_values == "replace" and alone:
+        elif self._options.unsafe_values == "replace" and len(copies) == 1:
             anew = {name: value for name, value in whole.items() if value}
             self._ops.append(("replace", key, copy.id, row, _dump(anew), shown, stored))
         elif self._options.unsafe_values == "replace" and soon and self._round == 1:
@@ -432,6 +477,10 @@ class Planner:
             for (key,) in self._store.db.execute("SELECT key FROM suppressed"):
                 if self._may_be_unread(key):
                     self._fail(None, key, None, "", MAYBE_OPTED_OUT)
+        if self._fields.kind == "mobile" and (self._withhold or not mirror):
+            # A mirror deletes that contact anyway.
+            for (key,) in self._store.db.execute(_OUT_WITHOUT_COUNTRY_CODE):
+                self._fail(None, key, None, "", MAYBE_OPTED_OUT_HERE)
         if mirror:
             for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL"):
                 self._fail(None, raw, record_id, "", UNREADABLE)
@@ -466,7 +515,10 @@ class Planner:
     def _surplus(self, key: str, copies: Sequence[_Copy]) -> tuple[list[str], list[str]]:
         """Which of several contacts with one wanted key go: copies that this run made, and older ones in a mirror.
 
-        The lowest id survives; among older ones, first of all one whose key is the wanted one as it stands.
+        Of copies that the first read did not show, those with the highest ids go, and only as many as this run may have
+        made, since a bad read may have hidden others. Of older ones the lowest id survives, but first of all one that
+        this run has not deleted yet, as a late read may still show those, and then one whose key is the wanted one as
+        it stands, which a rewrite may change.
 
         :param copies: all of them, the lowest id first; none goes where they have no ids.
         """
@@ -475,9 +527,15 @@ class Planner:
             return [], []
         old = [(found, raw) for found, raw in known if not self._tried or self._seen_first(found)]
         new = [found for found, raw in known if (found, raw) not in old]
-        extra = (new if old else new[1:]) if self._sent(key) else []
-        exact_first = sorted(old, key=lambda copy: copy[1] != key)
-        return extra, [found for found, _ in exact_first[1:]] if self._removes_old else []
+        mine = self._still_there(key, [found for found, _ in known])
+        extra = (new if old else new[1:])[-mine:] if mine else []
+        best_first = sorted(old, key=lambda copy: (self._is_deleted(key, copy[0]), copy[1] != key))
+        return extra, [found for found, _ in best_first[1:]] if self._removes_old else []
+
+    def _is_deleted(self, key: str, record_id: str) -> bool:
+        """Whether this run has deleted the contact, as far as it knows."""
+        deletion = self._store.last_op(key, ("delete",), record_id) if self._tried else None
+        return deletion is not None and deletion.state in ("acked", "gone", "unknown")
 
     @property
     def _removes_old(self) -> bool:
@@ -517,6 +575,30 @@ class Planner:
         if not self._tried:
             return False
         marks = "kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')"
+        return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
+
+    def _still_there(self, key: str, shown: Sequence[str]) -> int:
+        """How many contacts with this key the run has made at most, less those that it has deleted again."""
+        if not self._sent(key):
+            return 0
+        # A replacement may have been added and put back; a list that was refused may have been stored all the same.
+        made = self._store.one(
+            "SELECT sum(CASE kind WHEN 'replace' THEN 2 ELSE 1 END + refusals) FROM ops WHERE key = ? "
+            "AND kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')",
+            key,
+        )
+        deleted = self._store.db.execute(
+            "SELECT DISTINCT id FROM ops WHERE key = ? AND kind = 'delete' AND why = 'extra' "
+            "AND state IN ('acked', 'gone', 'unknown')",
+            (key,),
+        )
+        return max(0, int(made) - sum(found not in shown for (found,) in deleted))
+
+    def _may_be_stored(self, key: str) -> bool:
+        """Whether an addition of this run may have made a contact, also one that the server says it refused."""
+        if not self._tried:
+            return False
+        marks = "kind = 'add' AND (state IN ('acked', 'unknown') OR state = 'refused' AND code <> 'CONTACT_EXISTS')"
         return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
 
     def _forget(self, key: str) -> None:
@@ -571,6 +653,8 @@ def _dump(contact: dict[str, str]) -> str:
 
 def _digits(phone: str) -> str:
     """A number's digits without leading zeros, which are left to how it is written."""
+    if is_float(phone.strip()):
+        phone = phone.partition(".")[0]
     return "".join(filter(str.isdecimal, phone)).lstrip("0")
 
 

@@ -63,7 +63,8 @@ class GroupFields:
             )
         self.key = candidates[0]
         self.kind = self.key.lower()
-        self.others = [name for name in columns if name != self.key]
+        # The contact's id may be listed among the columns, but it is no field: it is never compared and never sent.
+        self.others = [name for name in columns if name != self.key and name.lower() != "idcontact"]
         self._positions = {name.lower(): position for position, name in enumerate(self.others)}
         self.to_create: list[str] = []
 

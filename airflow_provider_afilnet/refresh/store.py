@@ -30,7 +30,7 @@ CREATE INDEX actual_by_key ON actual (key);
 CREATE TABLE first_seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE ops (
     n INTEGER PRIMARY KEY, kind TEXT, key TEXT, id TEXT, row INTEGER, contact TEXT, why TEXT, before TEXT,
-    state TEXT DEFAULT 'planned', code TEXT
+    state TEXT DEFAULT 'planned', code TEXT, refusals INTEGER DEFAULT 0
 );
 CREATE INDEX ops_by_key ON ops (key, kind);
 CREATE TABLE failures (row INTEGER, key TEXT, id TEXT, field TEXT, reason TEXT);
@@ -272,6 +272,10 @@ class Store:
             (key, *kinds, *(() if record_id is None else (record_id,))),
         ).fetchone()
         return Op._make(found) if found else None
+
+    def refused_together(self, ops: Iterable[Op]) -> None:
+        """Count that a list which held these additions was refused, before parts of it go again."""
+        self.many("UPDATE ops SET refusals = refusals + 1 WHERE n = ?", [(op.n,) for op in ops])
 
     def mark(self, ops: Iterable[Op], state: str, code: str | None = None) -> None:
         """Record what became of writes."""

@@ -292,6 +292,8 @@ async def _faulty(state: State, call: Call, operation: Operation, fault: Fault, 
             return Response(status_code=int(detail.get("status", 429)), headers=headers)
         case _:
             # error, refuse_row, too_large
+            if detail.get("applied"):
+                await _apply(call, operation, met)
             if detail["code"] is None:
                 return Response(status_code=int(detail["status"]))
             raise RefusedError(str(detail["code"]))

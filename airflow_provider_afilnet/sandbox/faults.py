@@ -48,8 +48,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "drop_after": Kind({}),
     # The write is applied only after `seconds`, even if the client has gone, and answered only then.
     "late": Kind({"seconds": _REQUIRED}),
-    # The API's error `code` instead of doing it.
-    "error": Kind({"code": _REQUIRED}),
+    # The API's error `code`; `applied`: although the write has been done.
+    "error": Kind({"code": _REQUIRED, "applied": False}),
     "redirect": Kind({"location": _REQUIRED}),
     # Reads that lie: the first `limit` contacts only, null, no result, an old state, without the contacts of `keys`.
     "capped_read": Kind({"limit": 1000}, _READ, ends=False),

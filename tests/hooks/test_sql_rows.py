@@ -335,6 +335,14 @@ def test_errors_of_sqlite_are_told_without_people(
     check_hides_people(caught.value, says="integer overflow")
 
 
+def test_a_text_that_sqlite_cannot_decode_is_not_shown(sqlite_conn: str) -> None:
+    """SQLite keeps any bytes as text; its error quotes them whole."""
+    query = "select cast(x'5a6f7261696461204cf370657a' as text) as name"
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows(sqlite_conn, query) as table:
+        list(table.rows)
+    check_hides_people(caught.value, says="Could not decode to UTF-8 column 'name' with text ***")
+
+
 def test_a_connection_whose_type_has_no_hook_is_named(make_conn: Callable[..., None]) -> None:
     make_conn("odd", conn_type="oddbase", host="x")
     with (

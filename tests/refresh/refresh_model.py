@@ -245,6 +245,11 @@ def forecast(
         reasons.append("never deleted")
     if any(map(may_be_a_stranger, out)):
         reasons.append("ends in the same digits")
+    if "34" + BOTH in out and BOTH not in known:
+        # A Spanish opt-out, and digits that may be the same person or somebody in New Caledonia.
+        bare = [one for one in people.get(BOTH, []) if not one[kind].strip().startswith(("+", "00"))]
+        if any(one["idcontact"] not in then for one in bare):
+            reasons.append("without its country code")
 
     # Whether it may be done, and what can be seen afterwards.
     may_go = {number for number, values in then.items() if values is None} | replaced if has_ids else set()

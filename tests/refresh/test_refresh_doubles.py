@@ -155,3 +155,93 @@ def test_a_deletion_that_is_tried_in_two_rounds_counts_once_for_max_deletes(worl
     result = world.run(people(*range(20)), mode="mirror", settings={"max_connections": 1})
     assert shown(result) == {"unchanged": 20, "deleted": 9}
     assert result.rounds == 2
+
+
+def test_who_stays_is_not_chosen_anew(world: World) -> None:
+    """The one that stays is rewritten and its key with it; a late read shows it beside the one that was deleted."""
+    world.make([*people(1, 1, city="Old"), person(2)])
+    survivor = world.stored()[0]["idcontact"]
+    world.sandbox.dialect = Dialect(stored_key="plus")
+    world.sandbox.fail("latency", methods="deletecontact", seconds=0.2)
+    beside = world.when("deletecontact", lambda: world.sandbox.fail("stale_read", count=1))
+    result = world.run(people(1, 2), mode="mirror")
+    beside.join()
+    assert world.sandbox.count("getcontacts") == 3, "the late one, and one more to wait for"
+    assert world.now() == bag([person(1) | {"mobile": "+" + phone(1)}, person(2)])
+    assert world.stored()[0]["idcontact"] == survivor
+    assert shown(result) == {"updated": 1, "unchanged": 1, "deleted_duplicates": 1}
+
+
+@pytest.mark.parametrize("mode", ["insert", "upsert"])
+@pytest.mark.parametrize("hidden", [2, 3])
+def test_doubles_that_a_bad_read_hid_are_not_deleted(world: World, hidden: int, mode: str) -> None:
+    """The run makes one more, and takes only that one away; who was there before stays, and is told."""
+    world.make([*people(*[109] * hidden), *people(*range(200, 210))])
+    before = world.stored()
+    world.sandbox.fail("hide", keys=[phone(109)], count=1)
+    ended = world.ends([*people(*range(60)), person(109)], mode=mode)
+    assert world.sandbox.sent_rows(world.group)[phone(109)] == 1
+    assert world.now() == bag([*people(*[109] * hidden), *people(*range(200, 210)), *people(*range(60))])
+    assert {contact["idcontact"] for contact in before} <= {contact["idcontact"] for contact in world.stored()}
+    assert TWICE in ended.message
+    assert "row 61 (346******09)" in ended.message
+
+
+# --- copies that this run may not delete ---
+
+TWICE = "it is there more than once since this run sent it"
+
+
+@pytest.mark.parametrize("mode", ["insert", "upsert", "mirror"])
+@pytest.mark.parametrize("code", ["SOME_REASON", "NOT_ACCESS_TO_GROUP"])
+def test_what_is_refused_and_stored_all_the_same_is_told(world: World, code: str, mode: str) -> None:
+    """The list is stored and refused, and each half of it again: nobody knows whose copies those are."""
+    world.sandbox.fail("error", methods="addcontactlist", code=code, applied=True)
+    ended = world.ends(people(*range(7)), mode=mode)
+    assert ended.error is not None, ended
+    assert not ended.error.retryable
+    assert TWICE in ended.message
+    assert "row 4 (346******03)" in ended.message
+    assert ended.counts is not None
+    assert shown(ended.counts) == {"added": 3, "failed": 4}
+    keys = [contact["mobile"] for contact in world.stored()]
+    assert {n: keys.count(phone(n)) for n in range(7)} == {0: 1, 1: 3, 2: 1, 3: 3, 4: 1, 5: 3, 6: 3}
+    assert world.sandbox.count("deletecontact") == 0
+
+
+def test_what_is_refused_and_stored_once_is_there(world: World) -> None:
+    world.sandbox.fail("error", methods=["addcontact", "addcontactlist"], code="SOME_REASON", applied=True)
+    assert shown(world.run(people(1))) == {"added": 1}
+    assert world.now() == bag(people(1))
+
+
+def test_without_ids_a_copy_that_another_run_added_is_told(world: World) -> None:
+    """Two at once add the same people; where contacts have no ids, neither can take its copies away again."""
+    world.sandbox.dialect = Dialect(contacts="no-ids")
+    world.sandbox.fail("latency", methods="addcontactlist", seconds=0.2)
+    beside = world.when("addcontactlist", lambda: world.sandbox.add_contacts(world.group, people(4, 5)))
+    ended = world.ends(people(*range(10)), mode="insert")
+    beside.join()
+    assert TWICE in ended.message
+    assert ended.error is not None
+    assert not ended.error.retryable
+    assert "row 5 (346******04)" in ended.message
+    assert "row 6 (346******05)" in ended.message
+    assert ended.counts is not None
+    assert shown(ended.counts) == {"added": 8, "failed": 2}
+
+
+def test_without_ids_a_double_that_was_there_is_left_alone(world: World) -> None:
+    world.make(people(1, 1, 2))
+    world.sandbox.dialect = Dialect(contacts="no-ids")
+    assert shown(world.run(people(1, 2, 3), mode="insert")) == {"added": 1, "skipped": 2}
+
+
+def test_what_is_refused_because_it_is_there_was_there_before(world: World) -> None:
+    """The first read hides both copies of somebody whom no probe can ask for."""
+    both = [person(1, name="a, b"), person(1, name="a, b")]
+    world.make([*both, person(2)])
+    world.sandbox.fail("hide", keys=[phone(1)], count=1)
+    world.sandbox.fail("error", methods="addcontactlist", code="CONTACT_EXISTS")
+    world.run([person(1, name="a, b"), person(2)])
+    assert world.now() == bag([*both, person(2)])

@@ -196,6 +196,31 @@ def test_refusals_say_why_and_never_what(raw: object, why: str, region: str | No
     assert why in reason(raw, region)
 
 
+@pytest.mark.parametrize(
+    ("typed", "region"),
+    [
+        ("4930123456.0", None),  # with the zero a longer number of Berlin
+        ("3906698123.00", "IT"),
+        ("43512345678.0", "AT"),
+        ("623199712.0", "ES"),  # with the zero a number of Indonesia
+        ("600000001.0", "DE"),
+        ("+4930123456.0", None),
+        (" 4930123456.0\n", None),
+        ("4930123456.0\u200b", "ES"),
+    ],
+)
+def test_the_text_of_a_float_is_no_longer_number(typed: str, region: str | None) -> None:
+    """Where numbers are of several lengths, the zero behind the point would make it the number of somebody else."""
+    assert "number with a fraction" in reason(typed, region, "national")
+    whole = typed.replace("\u200b", "").partition(".")[0]
+    assert read(float(whole), region, "national") == read(whole, region, "national"), "a real float is exact"
+
+
+@pytest.mark.parametrize("typed", ["+34.600.111.000", "+34600.111.000", "+34 600.111000", "+34.600111000"])
+def test_points_between_digits_are_punctuation(typed: str) -> None:
+    assert read(typed) == read(typed, "DE") == "34600111000"
+
+
 def _two_meanings() -> tuple[str, str, str]:
     """Digits that are a German number and, with a plus, another country's; and both canonical forms."""
     for _, number in EXAMPLES:

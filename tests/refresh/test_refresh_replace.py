@@ -303,3 +303,19 @@ def test_a_put_back_whose_answer_was_lost_is_tried_once_more(world: World) -> No
     ended = world.ends(_rows(), **AGAIN)
     assert "refused with INCORRECT_CONTACTS, so it was put back as it was" in ended.message
     assert world.now() == bag(people(1, 2))
+
+
+@pytest.mark.parametrize("with_report", [True, False])
+def test_who_does_not_show_again_is_named_whatever_ends_the_run(
+    world: World, tmp_path: Path, with_report: bool
+) -> None:
+    """The addition is acknowledged and not stored, and the read that shows it lacks somebody else, too."""
+    world.make([*people(1), person(2), person(3)])
+    gone = world.ids()[phone(3)]
+    world.sandbox.fail("lose_row", keys=[phone(1)])
+    world.sandbox.fail("latency", methods="addcontactlist", seconds=0.2)
+    beside = world.when("addcontactlist", lambda: world.sandbox.remove_contacts(world.group, [gone]))
+    ended = world.ends(_rows(), report=tmp_path if with_report else None, **AGAIN)
+    beside.join()
+    _away(ended.error, tmp_path if with_report else None)
+    assert "lacks at least 1 that must be there" in ended.message

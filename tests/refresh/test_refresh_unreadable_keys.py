@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from refresh_world import World, bag, people, person, phone, shown
 
@@ -33,6 +35,14 @@ def test_an_opt_out_may_be_behind_a_key_that_cannot_be_read(world: World, mode: 
     assert names.get(phone(0)) == {"remove": None, "insert": "Name 0"}.get(mode, "New")
 
 
+@pytest.mark.parametrize("stored", ["34600000200.0", "600000200.00"])
+def test_an_opt_out_may_be_behind_the_text_of_a_float(world: World, stored: str) -> None:
+    """As left there by a file that went through a spreadsheet."""
+    world.make([*people(*range(150)), {"mobile": stored}])
+    ended = world.ends(people(0, 1), suppress=[phone(200)])
+    assert "contact (346******00): it opted out and may be a contact of the group" in ended.message
+
+
 @pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])
 @pytest.mark.parametrize("stored", ["600000200", "not known", "", "12345"])
 def test_an_opt_out_that_it_cannot_be_disturbs_nobody(world: World, mode: str, stored: str) -> None:
@@ -58,7 +68,9 @@ def test_without_opt_outs_it_is_nobody_s_concern(world: World, mode: str) -> Non
 
 
 @pytest.mark.parametrize("mode", ["upsert", "insert"])
-@pytest.mark.parametrize("stored", ["600000200", "0600 000 200", "(34)600-000-200 x", "x600000200"])
+@pytest.mark.parametrize(
+    "stored", ["600000200", "0600 000 200", "(34)600-000-200 x", "x600000200", "34600000200.0", "600000200.00 "]
+)
 def test_whoever_may_be_there_already_is_not_added(world: World, mode: str, stored: str) -> None:
     """It ends in the same seven digits; the others land, and no later run adds anybody twice."""
     before = [*people(*range(150)), {"mobile": stored}]
@@ -92,3 +104,49 @@ def test_it_does_not_keep_the_person_itself_from_an_update(world: World) -> None
     """Person 200 is there a second time under a key that can be read."""
     world.make([*people(*range(150), 200), NATIONAL])
     assert shown(world.run([person(200, name="New")])) == {"updated": 1}
+
+
+BOTH = "687884852"
+"""A number of New Caledonia, and without its country code one of Spain."""
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update", "insert", "remove"])
+@pytest.mark.parametrize("stored", [BOTH, "687 884 852"])
+def test_an_opt_out_may_stand_there_as_another_country_s_number(world: World, stored: str, mode: str) -> None:
+    """Typed by hand without the country code, and read as what the digits are as they stand."""
+    world.make([*people(*range(5)), {"mobile": stored, "name": "By hand"}])
+    ended = world.ends(people(0, 1), mode=mode, suppress=[phone(3), f"34{BOTH}"])
+    assert "contact (346******52): it opted out and may be a contact of the group that stands there" in ended.message
+    assert ended.error is not None
+    assert not ended.error.retryable
+    assert stored in world.ids(), "it may be somebody else"
+    assert phone(3) not in world.ids()
+    world.sandbox.remove_contacts(world.group, [world.ids()[stored]])
+    assert world.ends(people(0, 1), mode=mode, suppress=[phone(3), f"34{BOTH}"]).green
+
+
+@pytest.mark.parametrize("stored", [f"+{BOTH}", f"00{BOTH}"])
+def test_a_number_with_its_country_code_is_nobody_else_s(world: World, stored: str) -> None:
+    world.make([*people(*range(5)), {"mobile": stored}])
+    assert world.ends(people(0, 1), suppress=[f"34{BOTH}"]).green
+    assert stored in world.ids()
+
+
+@pytest.mark.parametrize("how", ["wanted", "rejected", "suppressed", "mirror", "region"])
+def test_whoever_is_known_by_the_other_number_is_no_riddle(world: World, how: str) -> None:
+    world.make([*people(*range(5)), {"mobile": BOTH, "name": "By hand"}])
+    rows = people(*range(5))
+    options: dict[str, Any] = {}
+    out = [f"34{BOTH}"]
+    if how in ("wanted", "rejected"):
+        rows.append({"mobile": BOTH, "name": "Kanak" if how == "wanted" else "\x07"})
+        options = {"invalid_rows": "reject", "max_rejected": 1}
+    elif how == "suppressed":
+        out.append(BOTH)
+        options = {"verify": False}
+    elif how == "mirror":
+        options = {"mode": "mirror", "verify": False}
+    else:
+        options = {"default_region": "ES", "bare_numbers": "national"}
+    assert world.ends(rows, suppress=out, **options).green
+    assert (BOTH in world.ids()) == (how in ("wanted", "rejected"))

@@ -97,3 +97,85 @@ def test_each_contact_is_compared_with_what_it_was(world: World, fault: str | No
         world.sandbox.fail(fault, methods="modifycontact", count=8)
     ended = world.ends(table([{"mobile": phone(1), "name": "New"}], ("mobile", "name")))
     assert "city: the source does not give it, and it changed with the write" in ended.message
+
+
+@pytest.mark.parametrize("mode", ["upsert", "mirror", "update"])
+def test_a_contact_with_another_id_is_compared_too(world: World, mode: str) -> None:
+    """As a server may do that stores a changed contact as a new one: here without what the source does not give."""
+    world.make(people(1, 2))
+    old = world.ids()[phone(1)]
+
+    def store_anew() -> None:
+        world.sandbox.remove_contacts(world.group, [old])
+        world.sandbox.add_contacts(world.group, [{"mobile": phone(1), "name": "New"}])
+
+    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
+    # A second connection waits with the other change, so that this one is not late for the last read.
+    beside = world.when("modifycontact", store_anew, later=0.3)
+    rows = table([{"mobile": phone(n), "name": "New"} for n in (1, 2)], ("mobile", "name"))
+    _damage_is_told(world, rows, mode=mode, settings={"max_connections": 1})
+    beside.join()
+
+
+def test_a_contact_with_another_id_is_written_once(world: World) -> None:
+    """Otherwise each round would write what the last one left, and the fields that were lost would be forgotten."""
+    world.make(people(1, 2))
+    old = world.ids()[phone(1)]
+
+    def store_anew() -> None:
+        world.sandbox.remove_contacts(world.group, [old])
+        world.sandbox.add_contacts(world.group, [{"mobile": phone(1), "name": "Cut"}])
+
+    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
+    beside = world.when("modifycontact", store_anew, later=0.3)
+    rows = table([{"mobile": phone(n), "name": "New"} for n in (1, 2)], ("mobile", "name"))
+    ended = world.ends(rows, settings={"max_connections": 1})
+    beside.join()
+    assert ") name: its value still differs after it was written" in ended.message
+    assert ") city: the source does not give it, and it changed with the write" in ended.message
+    assert ended.counts is not None
+    assert shown(ended.counts) == {"updated": 1, "failed": 1}
+    assert world.sandbox.count("modifycontact") == 2
+
+
+def test_a_second_copy_is_not_taken_for_the_one_that_was_written(world: World) -> None:
+    """Somebody adds it by hand meanwhile: it has values of its own where the source gives none."""
+    world.make(people(1, 2))
+    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
+    copy = {"mobile": phone(1), "name": "New", "city": "Elsewhere"}
+    beside = world.when("modifycontact", lambda: world.sandbox.add_contacts(world.group, [copy]))
+    assert shown(world.run(_rows("New", 1, 2))) == {"updated": 2}
+    beside.join()
+
+
+@pytest.mark.parametrize("contacts", ["flat", "nested", "keyed"])
+def test_an_id_that_is_listed_among_the_columns_is_no_field(world: World, contacts: Any) -> None:
+    world.sandbox.dialect = Dialect(contacts=contacts)
+    world.make(people(1, 2), columns=("IdContact", "mobile", "name", "city"))
+    result = world.run(_rows("New", 1, 2, 3))
+    assert shown(result) == {"added": 1, "updated": 2}
+    texts = [call.params["contact"] for call in world.sandbox.calls if call.method == "modifycontact"]
+    assert sorted(texts) == [f"mobile:{phone(n)},name:New,city:City {n}" for n in (1, 2)]
+    message = world.refused(table([{"mobile": phone(1), "idcontact": "7"}], ("mobile", "idcontact")))
+    assert "no field for source column 'idcontact'" in message
+
+
+def test_what_is_blank_and_stays_so_is_not_sent(world: World) -> None:
+    """A column may only seem blank, such as ``id`` where the answers call the contact's id so."""
+    world.make([person(1, city=""), person(2), person(3, city="")])
+    rows = [person(1, name="New", city=""), person(2, name="New", city=""), person(3, name="New", city="Soria")]
+    assert shown(world.run(rows, nulls={"city": "clear"})) == {"updated": 3}
+    texts = [call.params["contact"] for call in world.sandbox.calls if call.method == "modifycontact"]
+    assert sorted(texts) == [
+        f"mobile:{phone(1)},name:New,city:",
+        f"mobile:{phone(2)},name:New,city:",
+        f"mobile:{phone(3)},name:New,city:Soria",
+    ]
+    world.sandbox.clear_calls()
+    assert shown(world.run(_rows("Newer", 1, 2, 3))) == {"updated": 3}
+    texts = [call.params["contact"] for call in world.sandbox.calls if call.method == "modifycontact"]
+    assert sorted(texts) == [
+        f"mobile:{phone(1)},name:Newer",
+        f"mobile:{phone(2)},name:Newer",
+        f"mobile:{phone(3)},name:Newer,city:Soria",
+    ]

@@ -28,6 +28,24 @@ class _LoudFloat(float):
         return f"loud({float(self)})"
 
 
+class _NoTime(dt.datetime):
+    """As the NaT of pandas: a datetime that equals nothing, not even itself, and whose text is its name."""
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    __hash__ = dt.datetime.__hash__
+
+    def replace(self, *args: object, **kwargs: object) -> _NoTime:  # type: ignore[override]
+        return self
+
+    def isoformat(self, *args: object, **kwargs: object) -> str:  # type: ignore[override]
+        return "NaT"
+
+
 _PLUS_TWO = dt.timezone(dt.timedelta(hours=2))
 
 WRITTEN = [
@@ -81,6 +99,8 @@ REFUSED = [
     (Decimal("NaN"), "is not a finite number"),
     (Decimal("sNaN"), "is not a finite number"),
     (Decimal("Infinity"), "is not a finite number"),
+    (Decimal("1E+200000"), "is a number of too many digits"),
+    (Decimal("-1E-200000"), "is a number of too many digits"),
     (b"secret", "is a bytes, which has no text form"),
     (bytearray(b"secret"), "is a bytearray"),
     (memoryview(b"secret"), "is a memoryview"),
@@ -93,6 +113,7 @@ REFUSED = [
     (1j, "is a complex"),
     (dt.timedelta(1), "is a timedelta"),
     (dt.datetime(1, 1, 1, tzinfo=_PLUS_TWO), "UTC"),
+    (_NoTime(1970, 1, 1), "is not a time"),
 ]
 
 

@@ -118,6 +118,13 @@ def test_error(box, caller, add, keys):
     assert keys() == ["1", "2"]
 
 
+def test_an_error_may_be_answered_although_it_was_done(box, add, keys):
+    box.fail("error", code="OUT_OF_LUCK", applied=True)
+    assert add("3").json() == {"status": "ERROR", "error": "OUT_OF_LUCK"}
+    assert (box.calls[-1].error, box.calls[-1].applied) == ("OUT_OF_LUCK", True)
+    assert keys() == ["1", "2", "3"]
+
+
 def test_redirect(box, add, keys):
     box.fail("redirect", location="https://example.com/")
     response = add("3")

@@ -14,7 +14,7 @@ from airflow_provider_afilnet.api.client import AsyncAfilnetClient
 from airflow_provider_afilnet.api.errors import AfilnetError
 from airflow_provider_afilnet.api.masking import mask_key
 from airflow_provider_afilnet.api.settings import ClientSettings
-from airflow_provider_afilnet.refresh import plan as reasons
+from airflow_provider_afilnet.refresh import reasons
 from airflow_provider_afilnet.refresh.apply import Applier
 from airflow_provider_afilnet.refresh.converge import Converger
 from airflow_provider_afilnet.refresh.errors import AfilnetIncompleteError

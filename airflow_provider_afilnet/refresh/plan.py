@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from airflow_provider_afilnet.api.calls import is_text_safe
 from airflow_provider_afilnet.api.settings import ApiFacts
+from airflow_provider_afilnet.refresh import reasons
+from airflow_provider_afilnet.refresh.history import ADDING, History
 from airflow_provider_afilnet.refresh.normalise import is_float
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.source import GroupFields
@@ -23,45 +25,6 @@ from airflow_provider_afilnet.refresh.store import NewOp, Op, Store, read_values
 _PAGE: Final = 2000
 _TELLING: Final = 7
 """So many digits at the end of a number tell people apart."""
-ADDING: Final = ("add", "replace")
-
-NOT_SHOWN: Final = "its addition was acknowledged, but the group does not show it"
-VANISHED: Final = "the group showed it at first and does not any more"
-STILL_DIFFERS: Final = "its value still differs after it was written"
-SHOWS_AGAIN: Final = "its deletion was acknowledged, but the group still shows it"
-CHANGED_BESIDE: Final = (
-    "the source does not give it, and it changed with the write: the server stores it in another form (lossy_fields), "
-    "api_facts is wrong about modify_merges, or somebody changed it meanwhile"
-)
-NOT_REWRITTEN: Final = (
-    "its value still differs after it was written, and mode 'insert' changes nobody: the server stores it in another "
-    "form (lossy_fields), or it was there and the first read did not show it"
-)
-MAYBE_OPTED_OUT: Final = (
-    "it opted out and may be a contact of the group that ends in the same digits and whose key cannot be read; correct "
-    "or delete that contact, or set default_region"
-)
-MAYBE_OPTED_OUT_HERE: Final = (
-    "it opted out and may be a contact of the group that stands there without its country code, since those digits are "
-    "another country's number, too; correct or delete that contact, or set default_region"
-)
-MAYBE_THERE: Final = (
-    "it may be a contact of the group that ends in the same digits and whose key cannot be read, so nothing is done; "
-    "correct or delete that contact, or set default_region"
-)
-AWAY: Final = (
-    "it was deleted to be written anew, which was refused with {code}, and could not be put back; restore it from the "
-    "backup"
-)
-UNCONFIRMED: Final = "its addition has an unknown outcome, and the group did not hold still to look"
-TWICE: Final = (
-    "it is there more than once since this run sent it, and no copy may be deleted because its addition was refused or "
-    "the group's answer has no ids; delete one at Afilnet"
-)
-APPEARED: Final = "it appeared during the run; the next run deletes it"
-UNREADABLE: Final = "its key cannot be read, so it is never deleted; correct or delete it at Afilnet"
-WITHHELD_COPIES: Final = "it is there more than once, and nothing is deleted while a rejected row's key is unreadable"
-WITHHELD: Final = "the source lacks it, but a rejected row with an unreadable key might be it"
 
 # A country code has one to three digits. Who is wanted by the other number, or opted out by it, is no riddle.
 _OUT_WITHOUT_COUNTRY_CODE: Final = """
@@ -137,7 +100,7 @@ class Planner:
         self._ops: list[NewOp] = []
         self._failures: list[tuple[int | None, str, str | None, str, str]] = []
         self._round = 0
-        self._tried = False
+        self._past = History(store, check)
         self._plan = Plan()
         self._resend_unknown = False
         self._unread: dict[str, list[str]] = {}
@@ -151,7 +114,7 @@ class Planner:
         self._round, self._resend_unknown = round_, resend_unknown or self._facts.bulk_dedupes is True
         self._plan = Plan()
         self._store.db.executescript("DELETE FROM ops WHERE state = 'planned'; DELETE FROM failures;")
-        self._tried = self._store.one("SELECT 1 FROM ops LIMIT 1") is not None
+        self._past.look()
         if self._fields.kind == "mobile":
             # Few: more than one in a hundred stop the run.
             self._unread = {}
@@ -171,7 +134,7 @@ class Planner:
     @contextmanager
     def _filling_ops(self) -> Iterator[None]:
         """A million keys in any order go into an index faster when all are there, if nothing is looked up before."""
-        later = not self._tried and self._options.unsafe_values != "reject"
+        later = not self._past.is_there and self._options.unsafe_values != "reject"
         if later:
             self._store.db.execute("DROP INDEX ops_by_key")
         try:
@@ -242,13 +205,13 @@ class Planner:
         mode = self._options.mode
         if verdict == "rejected":
             return verdict
-        added = self._store.last_op(key, ADDING) if self._tried else None
+        added = self._past.last(key, ADDING)
         if not copies:
-            replaced = None if added is None else self._store.last_op(key, ("replace",))
+            replaced = None if added is None else self._past.last(key, ("replace",))
             if added is not None and replaced is not None:
                 # This run took the contact away to write it anew, so it is brought back whole, and in every mode.
                 if added.state == "refused":
-                    self._fail(row, key, None, "", AWAY.format(code=added.code))
+                    self._fail(row, key, None, "", reasons.AWAY.format(code=added.code))
                 elif added.kind == "replace" and added.code is not None:
                     # Its new form was refused, and putting the old one back came to nothing yet.
                     self._add(key, row, replaced.before, None)
@@ -257,11 +220,11 @@ class Planner:
                 return verdict
             if self._has_vanished(key, verdict, added):
                 self._plan.vanished += 1
-                self._fail(row, key, None, "", VANISHED)
+                self._fail(row, key, None, "", reasons.VANISHED)
                 return verdict
             if mode in ("remove", "update"):
                 if verdict != "removed" and self._may_be_unread(key):
-                    self._fail(row, key, None, "", MAYBE_THERE)
+                    self._fail(row, key, None, "", reasons.MAYBE_THERE)
                 return "removed" if verdict == "removed" else "skipped"
             contact = {self._fields.key: sent}
             contact |= {name: value for name, value in zip(self._fields.others, wanted, strict=False) if value}
@@ -273,11 +236,11 @@ class Planner:
             return "removed"
         going = set().union(*self._surplus(key, copies))
         staying = [copy for copy in copies if copy.id is None or copy.id not in going]
-        if len(staying) > 1 and self._may_be_stored(key):
-            self._fail(row, key, None, "", TWICE)
-        if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._sent(key)):
+        if len(staying) > 1 and self._past.may_be_stored(key):
+            self._fail(row, key, None, "", reasons.TWICE)
+        if mode == "insert" and (verdict in ("skipped", "unchanged") or not self._past.sent(key)):
             return "skipped"
-        if self._tried:
+        if self._past.is_there:
             for copy in staying:
                 self._compare_the_rest(key, row, wanted, copy, copies)
         differing = [(copy, names) for copy in staying if (names := self._differences(wanted, copy.values))]
@@ -288,7 +251,7 @@ class Planner:
             return "skipped"
         if mode == "insert":
             for copy, names in differing:
-                self._fail(row, key, copy.id, ", ".join(names), NOT_REWRITTEN, waits=True)
+                self._fail(row, key, copy.id, ", ".join(names), reasons.NOT_REWRITTEN, waits=True)
             return verdict
         outcome = verdict if verdict in ("added", "updated") else "updated"
         for copy, names in differing:
@@ -303,7 +266,7 @@ class Planner:
         was_there = verdict in ("unchanged", "updated") or (verdict == "skipped" and mode == "insert")
         if self._round == 1 or mode == "remove" or not was_there or added is not None:
             return False
-        written = self._store.last_op(key, ("update", "delete"))
+        written = self._past.last(key, ("update", "delete"))
         return written is None or written.state in ("acked", "refused")
 
     def _differences(self, wanted: list[str | None], stored: list[str]) -> list[str]:
@@ -318,9 +281,9 @@ class Planner:
     def _compare_the_rest(self, key: str, row: int, wanted: list[str | None], copy: _Copy, copies: list[_Copy]) -> None:
         """A write sends the whole contact: what the source does not give must have stayed as it was."""
         written = (
-            self._store.last_op(key, ("update",), copy.id)
-            or self._store.last_op(key, ("replace",))
-            or self._write_of_another_id(key, copy, copies)
+            self._past.last(key, ("update",), copy.id)
+            or self._past.last(key, ("replace",))
+            or self._past.write_of_another_id(key, copy.id, [other.id for other in copies])
         )
         if written is None or written.state in ("unsent", "refused", "gone"):
             return
@@ -334,14 +297,7 @@ class Planner:
             and not (have and self._is_lossy(name))
         ]
         if changed:
-            self._fail(row, key, copy.id, ", ".join(changed), CHANGED_BESIDE)
-
-    def _write_of_another_id(self, key: str, copy: _Copy, copies: list[_Copy]) -> Op | None:
-        """The update that made this contact, where a server gives a contact another id when it writes it."""
-        if copy.id is None or self._seen_first(copy.id):
-            return None
-        written = self._store.last_op(key, ("update",))
-        return None if written is None or any(other.id == written.id for other in copies) else written
+            self._fail(row, key, copy.id, ", ".join(changed), reasons.CHANGED_BESIDE)
 
     def _may_be_unread(self, key: str) -> bool:
         """Whether a contact whose key cannot be read may have this one: the longer number ends in the shorter."""
@@ -363,14 +319,14 @@ class Planner:
     def _add(self, key: str, row: int, contact: dict[str, str], before: Op | None) -> None:
         if before is not None and before.state in ("acked", "exists"):
             self._plan.missing_acked += 1
-            self._fail(row, key, None, "", NOT_SHOWN, waits=True)
+            self._fail(row, key, None, "", reasons.NOT_SHOWN, waits=True)
         elif before is not None and before.state == "refused":
             self._fail(row, key, None, "", f"refused with {before.code}")
         elif before is not None and before.state == "unknown" and not self._resend_unknown:
             self._plan.unconfirmed += 1
-            self._fail(row, key, None, "", UNCONFIRMED)
+            self._fail(row, key, None, "", reasons.UNCONFIRMED)
         elif before is None and self._may_be_unread(key):
-            self._fail(row, key, None, "", MAYBE_THERE)
+            self._fail(row, key, None, "", reasons.MAYBE_THERE)
         else:
             self._ops.append(("add", key, None, row, _dump(contact), "", None))
             self._flush_if_full()
@@ -391,10 +347,10 @@ class Planner:
         :param copies: all contacts that have the key.
         :param soon: no other will have it, when this round's deletions are done.
         """
-        before = self._store.last_op(key, ("update", "replace"), copy.id) if self._tried else None
-        if before is None and self._tried:
-            before = self._write_of_another_id(key, copy, copies)
-        replaced = self._store.last_op(key, ("replace",)) if self._tried else None
+        before = self._past.last(key, ("update", "replace"), copy.id)
+        if before is None:
+            before = self._past.write_of_another_id(key, copy.id, [other.id for other in copies])
+        replaced = self._past.last(key, ("replace",))
         shown = ", ".join(names)
         if copy.id is None:
             self._fail(row, key, None, shown, "it differs, and the group's answer has no ids to update it by")
@@ -404,7 +360,7 @@ class Planner:
         if before is None and replaced is not None and (replaced.state == "acked" or put_back):
             before = replaced
         if before is not None and before.state == "acked":
-            self._fail(row, key, copy.id, shown, STILL_DIFFERS, waits=True)
+            self._fail(row, key, copy.id, shown, reasons.STILL_DIFFERS, waits=True)
             return True
         if before is not None and (before.state == "refused" or (before.kind == "replace" and put_back)):
             back = ", so it was put back as it was" if put_back else ""
@@ -445,19 +401,16 @@ class Planner:
         if record_id is None:
             self._fail(row, key, None, "", "it should be deleted, but the group's answer has no ids")
             return
-        before = self._store.last_op(key, ("delete",), record_id) if self._tried else None
+        before = self._past.last(key, ("delete",), record_id)
         if before is not None and before.state in ("acked", "gone"):
-            self._fail(row, key, record_id, "", SHOWS_AGAIN, waits=True)
+            self._fail(row, key, record_id, "", reasons.SHOWS_AGAIN, waits=True)
         elif before is not None and before.state == "refused":
             self._fail(row, key, record_id, "", f"its deletion was refused with {before.code}")
-        elif self._tried and why != "extra" and not self._seen_first(record_id):
-            self._fail(row, key, record_id, "", APPEARED)
+        elif why != "extra" and not self._past.seen_first(record_id):
+            self._fail(row, key, record_id, "", reasons.APPEARED)
         else:
             self._ops.append(("delete", key, record_id, row, None, why, None))
             self._flush_if_full()
-
-    def _seen_first(self, record_id: str) -> bool:
-        return self._store.first_seen(record_id, self._check)
 
     def _fail(
         self, row: int | None, key: str, record_id: str | None, names: str, reason: str, *, waits: bool = False
@@ -476,14 +429,14 @@ class Planner:
         if self._unread:
             for (key,) in self._store.db.execute("SELECT key FROM suppressed"):
                 if self._may_be_unread(key):
-                    self._fail(None, key, None, "", MAYBE_OPTED_OUT)
+                    self._fail(None, key, None, "", reasons.MAYBE_OPTED_OUT)
         if self._fields.kind == "mobile" and (self._withhold or not mirror):
             # A mirror deletes that contact anyway.
             for (key,) in self._store.db.execute(_OUT_WITHOUT_COUNTRY_CODE):
-                self._fail(None, key, None, "", MAYBE_OPTED_OUT_HERE)
+                self._fail(None, key, None, "", reasons.MAYBE_OPTED_OUT_HERE)
         if mirror:
             for raw, record_id in self._store.db.execute("SELECT raw, id FROM actual WHERE key IS NULL"):
-                self._fail(None, raw, record_id, "", UNREADABLE)
+                self._fail(None, raw, record_id, "", reasons.UNREADABLE)
             stale = (
                 "NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key = a.key) "
                 "AND NOT EXISTS (SELECT 1 FROM suppressed s WHERE s.key = a.key) "
@@ -491,7 +444,7 @@ class Planner:
             )
             for key, record_id in self._contacts(stale):
                 if self._withhold:
-                    self._fail(None, key, record_id, "", WITHHELD)
+                    self._fail(None, key, record_id, "", reasons.WITHHELD)
                 else:
                     self._delete(key, record_id, None, "stale")
         if self._options.mode != "remove":
@@ -525,17 +478,12 @@ class Planner:
         known = [(copy.id, copy.raw) for copy in copies if copy.id is not None]
         if len(known) < 2:
             return [], []
-        old = [(found, raw) for found, raw in known if not self._tried or self._seen_first(found)]
+        old = [(found, raw) for found, raw in known if self._past.seen_first(found)]
         new = [found for found, raw in known if (found, raw) not in old]
-        mine = self._still_there(key, [found for found, _ in known])
+        mine = self._past.still_there(key, [found for found, _ in known])
         extra = (new if old else new[1:])[-mine:] if mine else []
-        best_first = sorted(old, key=lambda copy: (self._is_deleted(key, copy[0]), copy[1] != key))
+        best_first = sorted(old, key=lambda copy: (self._past.is_deleted(key, copy[0]), copy[1] != key))
         return extra, [found for found, _ in best_first[1:]] if self._removes_old else []
-
-    def _is_deleted(self, key: str, record_id: str) -> bool:
-        """Whether this run has deleted the contact, as far as it knows."""
-        deletion = self._store.last_op(key, ("delete",), record_id) if self._tried else None
-        return deletion is not None and deletion.state in ("acked", "gone", "unknown")
 
     @property
     def _removes_old(self) -> bool:
@@ -553,7 +501,7 @@ class Planner:
             if len(copies) - len(extra) - len(duplicate) > 1:
                 self._plan.doubles += 1
                 if self._options.mode == "mirror":
-                    self._fail(None, key, None, "", APPEARED if self._removes_old else WITHHELD_COPIES)
+                    self._fail(None, key, None, "", reasons.APPEARED if self._removes_old else reasons.WITHHELD_COPIES)
 
     def _doubled(self) -> Iterator[str]:
         """Wanted keys that more than one contact has, page by page."""
@@ -570,36 +518,6 @@ class Planner:
                 return
             last = page[-1][0]
             yield from (key for (key,) in page)
-
-    def _sent(self, key: str) -> bool:
-        if not self._tried:
-            return False
-        marks = "kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')"
-        return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
-
-    def _still_there(self, key: str, shown: Sequence[str]) -> int:
-        """How many contacts with this key the run has made at most, less those that it has deleted again."""
-        if not self._sent(key):
-            return 0
-        # A replacement may have been added and put back; a list that was refused may have been stored all the same.
-        made = self._store.one(
-            "SELECT sum(CASE kind WHEN 'replace' THEN 2 ELSE 1 END + refusals) FROM ops WHERE key = ? "
-            "AND kind IN ('add', 'replace') AND state IN ('acked', 'unknown', 'deleted')",
-            key,
-        )
-        deleted = self._store.db.execute(
-            "SELECT DISTINCT id FROM ops WHERE key = ? AND kind = 'delete' AND why = 'extra' "
-            "AND state IN ('acked', 'gone', 'unknown')",
-            (key,),
-        )
-        return max(0, int(made) - sum(found not in shown for (found,) in deleted))
-
-    def _may_be_stored(self, key: str) -> bool:
-        """Whether an addition of this run may have made a contact, also one that the server says it refused."""
-        if not self._tried:
-            return False
-        marks = "kind = 'add' AND (state IN ('acked', 'unknown') OR state = 'refused' AND code <> 'CONTACT_EXISTS')"
-        return self._store.one(f"SELECT 1 FROM ops WHERE key = ? AND {marks} LIMIT 1", key) is not None
 
     def _forget(self, key: str) -> None:
         """Take back what this plan holds for a key."""

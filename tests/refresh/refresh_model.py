@@ -209,16 +209,19 @@ def forecast(
             added.append(stored({kind: sent} | {name: value for name, value in values.items() if value}))
             still_differ += differs(added[-1], values)
         else:
+            spare: list[Contact] = []
             if mirror and withhold and len(there) > 1:
                 reasons.append("more than once")
             elif mirror:
                 # The oldest stays, of those whose key is written as it is compared, if there are any.
                 there = sorted(there, key=lambda contact: contact[kind] != key)
-                delete(there[1:], "deleted_duplicates")
-                there = there[:1]
+                there, spare = there[:1], there[1:]
             changed = [contact for contact in there if differs(contact, values)]
             texts = [values if merges else {**contact, **values} for contact in changed]
             safe = not any("," in value or ":" in value for text in texts for value in text.values())
+            if not changed or safe or o["unsafe_values"] != "reject":
+                # A row that is rejected protects all its contacts.
+                delete(spare, "deleted_duplicates")
             if not changed:
                 counts["unchanged"] += 1
             elif safe or (o["unsafe_values"] == "replace" and len(there) == 1):

@@ -343,6 +343,14 @@ def test_a_text_that_sqlite_cannot_decode_is_not_shown(sqlite_conn: str) -> None
     check_hides_people(caught.value, says="Could not decode to UTF-8 column 'name' with text ***")
 
 
+@pytest.mark.parametrize("name", ["34611223344", "34611223344 of\nZoraida"])
+def test_what_a_database_says_is_masked_and_only_its_first_line_told(sqlite_conn: str, name: str) -> None:
+    """Drivers add lines with the query, and details with values that no quotes tell from the rest."""
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows(sqlite_conn, f'select 1 from "{name}"'):
+        pass
+    check_hides_people(caught.value, says="OperationalError: no such table: ")
+
+
 def test_a_connection_whose_type_has_no_hook_is_named(make_conn: Callable[..., None]) -> None:
     make_conn("odd", conn_type="oddbase", host="x")
     with (

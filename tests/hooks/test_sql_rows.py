@@ -474,6 +474,13 @@ def check_no_session_is_left(postgres: Any) -> None:
 
 @EVERY_WAY
 @pytest.mark.usefixtures("way")
+def test_without_parameters_a_percent_sign_is_one() -> None:
+    with sql_rows("warehouse", "select mobile from people where name like '100%' and 12 % 5 = 2 limit 3") as table:
+        assert len(list(table.rows)) == 3
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("way")
 def test_postgres_keeps_the_result_in_the_server(postgres: Any) -> None:
     """While rows are read, our session's last statement fetched some from a cursor; afterwards there is no session."""
     with sql_rows("warehouse", "select mobile from people") as table:

@@ -126,6 +126,24 @@ def test_sqlite(sqlite_conn: str) -> None:
     check_streaming(sqlite_conn, {"m": "34600000007"}, ":m")
 
 
+def test_sqlite_rows_are_tuples_whatever_the_connection_makes_of_them(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of the user's own may set a factory of rows, and mappings are no rows of a table."""
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    real = SqliteHook.get_conn
+
+    def get_conn(hook: Any) -> sqlite3.Connection:
+        connection = real(hook)
+        connection.row_factory = lambda cursor, row: {"mobile": row[0]}
+        return connection
+
+    monkeypatch.setattr(SqliteHook, "get_conn", get_conn)
+    with sql_rows(sqlite_conn, "select mobile from people limit 1") as table:
+        assert list(table.rows) == [("34600000000",)]
+
+
 def test_sqlite_fetches_no_more_than_it_hands_out(sqlite_conn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 10)
     calls: list[int] = []

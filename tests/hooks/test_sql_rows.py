@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import sqlite3
 import subprocess
@@ -243,6 +244,17 @@ def test_parameters_are_never_logged_or_said(
         pass
     assert "Zoraida" not in str(caught.value)
     assert "Zoraida" not in logs.text
+
+
+def test_parameters_are_hidden_where_the_queries_of_sqlalchemy_are_logged(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_CURSORS", {})
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    with sql_rows(sqlite_conn, "select mobile from people where name = ?", ("Zoraida",)) as table:
+        assert list(table.rows) == []
+    assert "from people where name" in caplog.text
+    assert "Zoraida" not in caplog.text
 
 
 @pytest.mark.parametrize("parameters", ["34600000007", "None", b"1", 5, {"a"}, iter([1])])

@@ -48,6 +48,16 @@ def test_it_goes_again_only_after_two_equal_reads_settle_apart(world: World) -> 
     assert reads[-1] - reads[0] >= 0.75
 
 
+def test_probes_without_an_answer_prove_nothing(world: World) -> None:
+    world.sandbox.fail("drop_after", methods="addcontact")
+    ended = world.ends(people(*range(30)))
+    assert ended.error is not None
+    assert ended.error.retryable
+    assert world.sandbox.count("addcontact") == 9, "three in each round"
+    assert world.sandbox.count("addcontactlist") == 0
+    assert len(world.stored()) == 9
+
+
 def test_unclear_calls_that_do_not_come_in_a_row_do_not_end_the_run(world: World) -> None:
     world.sandbox.fail("drop_before", methods="addcontactlist", every=2, count=12)
     world.run(people(*range(33)), batch_size=1, settings={"max_connections": 1})

@@ -46,6 +46,7 @@ from airflow_provider_afilnet.hooks.sql_rows import sql_rows
         "pragma table_info(x)",
         "describe x",
         "select replace(a, 'b', 'c'), insert(a, 1, 2, 'b'), update_time from x",
+        "select insert (a, 1, 2, 'b') from x",
         "select * from x where note = 'delete from y'",
         "select * from x for no key update",
         'select "update" from x for update',

@@ -321,6 +321,16 @@ def test_a_backup_that_fails_stops_the_run_before_anybody_is_touched(world: Worl
         assert not any(phone(n) in text for n in range(30))
 
 
+def test_the_journal_of_a_round_is_on_the_storage_before_the_next_read(world: World, s3: S3Server) -> None:
+    """A worker that is lost while it waits for the group to settle takes no notes along."""
+    world.sandbox.fail("latency", methods="getcontacts", seconds=0.5, after=1)
+    seen: list[bytes] = []
+    look = world.when("getcontacts", lambda: seen.append(s3.read("a/report/journal.jsonl")), 2)
+    world.run(people(*range(10)), report=s3.folder())
+    look.join()
+    assert seen[0].count(b"acked") == 10
+
+
 def test_a_journal_that_fails_ends_the_run_and_the_retry_carries_on(world: World, s3: S3Server) -> None:
     """Between the additions and their journal's upload at the end of the round."""
     rows = people(*range(20))

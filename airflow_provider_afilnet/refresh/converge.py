@@ -325,8 +325,9 @@ class Converger:
         """The group holds contacts that the read lacked: read again after ``settle``, they must show now."""
         await self._pace.sleep(self._options.settle)
         read = await self._read_again()
+        # A null answer hides them all.
         hidden = [key for key in keys if not self._store.shows_key(key)]
-        if hidden or not read.proven:
+        if hidden:
             raise AfilnetLyingReadError(
                 f"addcontact answered CONTACT_EXISTS for {len(keys)} contacts that getcontacts did not show, and "
                 f"{len(hidden)} of them still do not show after {self._options.settle:g} s (such as "
@@ -405,14 +406,12 @@ class Converger:
         once all copies come, the one that survives first, so that a restore which takes the first never gives it
         the values of another.
         """
-        names = self._fields.others
-        blank = dict.fromkeys(names, "")
         for raw, vals in self._store.db.execute(
             "SELECT raw, vals FROM actual WHERE key IN (SELECT key FROM ops WHERE state = 'planned' AND id IS NOT NULL)"
             " ORDER BY raw <> key, length(id), id"
         ):
             self._check()
-            yield {self._fields.key: raw, **blank, **dict(zip(names, read_values(vals), strict=False))}
+            yield {self._fields.key: raw, **dict(zip(self._fields.others, read_values(vals), strict=True))}
 
     def _all_acknowledged(self) -> bool:
         return self._store.one("SELECT 1 FROM ops WHERE state <> 'acked' LIMIT 1") is None

@@ -273,7 +273,7 @@ class Planner:
         """Names of the fields that need writing; a difference in lossy fields alone is no reason to write."""
         names = [
             name
-            for name, want, have in zip(self._fields.others, wanted, self._padded(stored), strict=False)
+            for name, want, have in zip(self._fields.others, wanted, stored, strict=False)
             if want is not None and not self._is_same(name, want, have)
         ]
         return names if any(not self._is_lossy(name) for name in names) else []
@@ -290,7 +290,7 @@ class Planner:
         # A column that this run created was not there before.
         changed = [
             name
-            for name, want, have in zip(self._fields.others, wanted, self._padded(copy.values), strict=False)
+            for name, want, have in zip(self._fields.others, wanted, copy.values, strict=False)
             if want is None
             and not self._is_same(name, written.before.get(name, ""), have)
             # A server may store it in any other form, but not lose it.
@@ -309,10 +309,6 @@ class Planner:
 
     def _is_lossy(self, name: str) -> bool:
         return name.lower() in self._options.lossy_fields
-
-    def _padded(self, stored: list[str]) -> list[str]:
-        """Stored values with blanks for the columns that the group is still to get."""
-        return stored + [""] * (len(self._fields.others) - len(stored))
 
     # --- writes, as far as they may still be made ---
 
@@ -366,7 +362,7 @@ class Planner:
             back = ", so it was put back as it was" if put_back else ""
             self._fail(row, key, copy.id, shown, f"refused with {before.code}{back}")
             return True
-        merged = dict(zip(self._fields.others, self._padded(copy.values), strict=True))
+        merged = dict(zip(self._fields.others, copy.values, strict=True))
         changed = {name: want for name, want in zip(self._fields.others, wanted, strict=False) if want is not None}
         # What is blank and stays so is not sent: a column may only seem blank, such as one that lists the contact's id.
         whole = {self._fields.key: copy.raw}

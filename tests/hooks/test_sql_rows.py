@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import sqlite3
 import subprocess
@@ -45,6 +46,7 @@ from airflow_provider_afilnet.hooks.sql_rows import sql_rows
         "pragma table_info(x)",
         "describe x",
         "select replace(a, 'b', 'c'), insert(a, 1, 2, 'b'), update_time from x",
+        "select insert (a, 1, 2, 'b') from x",
         "select * from x where note = 'delete from y'",
         "select * from x for no key update",
         'select "update" from x for update',
@@ -124,6 +126,24 @@ def check_streaming(conn_id: str, parameters: Any, placeholder: str) -> None:
 def test_sqlite(sqlite_conn: str) -> None:
     check_streaming(sqlite_conn, ["34600000007"], "?")
     check_streaming(sqlite_conn, {"m": "34600000007"}, ":m")
+
+
+def test_sqlite_rows_are_tuples_whatever_the_connection_makes_of_them(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of the user's own may set a factory of rows, and mappings are no rows of a table."""
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    real = SqliteHook.get_conn
+
+    def get_conn(hook: Any) -> sqlite3.Connection:
+        connection = real(hook)
+        connection.row_factory = lambda cursor, row: {"mobile": row[0]}
+        return connection
+
+    monkeypatch.setattr(SqliteHook, "get_conn", get_conn)
+    with sql_rows(sqlite_conn, "select mobile from people limit 1") as table:
+        assert list(table.rows) == [("34600000000",)]
 
 
 def test_sqlite_fetches_no_more_than_it_hands_out(sqlite_conn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +245,17 @@ def test_parameters_are_never_logged_or_said(
         pass
     assert "Zoraida" not in str(caught.value)
     assert "Zoraida" not in logs.text
+
+
+def test_parameters_are_hidden_where_the_queries_of_sqlalchemy_are_logged(
+    sqlite_conn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_CURSORS", {})
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    with sql_rows(sqlite_conn, "select mobile from people where name = ?", ("Zoraida",)) as table:
+        assert list(table.rows) == []
+    assert "from people where name" in caplog.text
+    assert "Zoraida" not in caplog.text
 
 
 @pytest.mark.parametrize("parameters", ["34600000007", "None", b"1", 5, {"a"}, iter([1])])
@@ -341,6 +372,14 @@ def test_a_text_that_sqlite_cannot_decode_is_not_shown(sqlite_conn: str) -> None
     with pytest.raises(AfilnetSourceError) as caught, sql_rows(sqlite_conn, query) as table:
         list(table.rows)
     check_hides_people(caught.value, says="Could not decode to UTF-8 column 'name' with text ***")
+
+
+@pytest.mark.parametrize("name", ["34611223344", "34611223344 of\nZoraida"])
+def test_what_a_database_says_is_masked_and_only_its_first_line_told(sqlite_conn: str, name: str) -> None:
+    """Drivers add lines with the query, and details with values that no quotes tell from the rest."""
+    with pytest.raises(AfilnetSourceError) as caught, sql_rows(sqlite_conn, f'select 1 from "{name}"'):
+        pass
+    check_hides_people(caught.value, says="OperationalError: no such table: ")
 
 
 def test_a_connection_whose_type_has_no_hook_is_named(make_conn: Callable[..., None]) -> None:
@@ -462,6 +501,13 @@ def check_no_session_is_left(postgres: Any) -> None:
     while sessions(postgres) and time.monotonic() < end:
         time.sleep(0.02)
     assert sessions(postgres) == []
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("way")
+def test_without_parameters_a_percent_sign_is_one() -> None:
+    with sql_rows("warehouse", "select mobile from people where name like '100%' and 12 % 5 = 2 limit 3") as table:
+        assert len(list(table.rows)) == 3
 
 
 @EVERY_WAY

@@ -397,6 +397,7 @@ def test_a_kill_stops_the_writing_and_the_task_is_not_green(run_task: Run, sandb
     writes = sandbox.writes
     time.sleep(0.5)
     assert sandbox.writes == writes
+    assert len(sandbox.contacts(group)) < len(rows), "it was ended, and did not merely come to its end"
 
 
 def test_a_kill_before_the_first_row_writes_nothing(

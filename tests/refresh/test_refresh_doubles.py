@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,6 +157,15 @@ def test_a_deletion_that_is_tried_in_two_rounds_counts_once_for_max_deletes(worl
     result = world.run(people(*range(20)), mode="mirror", settings={"max_connections": 1})
     assert shown(result) == {"unchanged": 20, "deleted": 9}
     assert result.rounds == 2
+
+
+def test_the_lowest_id_is_the_smallest_number(world: World, tmp_path: Path) -> None:
+    """Which 10 is not beside 9."""
+    world.sandbox.dialect = Dialect(contacts="positional")
+    world.make([*people(*range(9)), person(9), person(9, city="Old")])
+    world.run(people(*range(10)), mode="mirror", dry_run=True, report=tmp_path)
+    (planned,) = map(json.loads, (tmp_path / "journal.jsonl").read_text().splitlines())
+    assert (planned["operation"], planned["id"]) == ("delete", "10")
 
 
 def test_who_stays_is_not_chosen_anew(world: World) -> None:

@@ -282,6 +282,46 @@ def test_a_stop_ends_every_wait_soon(bound: float) -> None:
     assert max(told) <= 45.5
 
 
+def test_a_stop_ends_a_sleep_soon() -> None:
+    loop = VirtualLoop()
+    stop = StopFlag()
+
+    async def work() -> None:
+        loop.call_at(45.0, stop.set)
+        with pytest.raises(AfilnetStoppedError):
+            await Pace(0, stop, 1).sleep(1000.0)
+
+    try:
+        loop.run_until_complete(work())
+        assert loop.time() <= 45.5
+    finally:
+        loop.close()
+
+
+def test_a_pause_holds_for_a_call_that_waits_for_the_rate() -> None:
+    """Its turn by the user's rate comes after two seconds, and the pause has begun by then."""
+    loop = VirtualLoop()
+    pace = Pace(0.5, StopFlag(), 4)
+    began: list[float] = []
+
+    async def refused() -> None:
+        began.append(loop.time())
+        await asyncio.sleep(1)
+        raise AfilnetRateLimitedError("x", http_status=429, retry_after=30)
+
+    async def passed() -> None:
+        began.append(loop.time())
+
+    async def work() -> None:
+        await asyncio.gather(pace.once(refused), pace.once(passed), return_exceptions=True)
+
+    try:
+        loop.run_until_complete(work())
+    finally:
+        loop.close()
+    assert began[1] - began[0] >= 31
+
+
 # --- over real HTTP
 
 

@@ -236,6 +236,26 @@ def test_a_deletion_that_stays_unclear_is_settled_by_the_next_read(world: World,
     assert world.now() == bag([person(1, name=UNSAFE), person(2)])
 
 
+def test_nobody_is_added_while_the_deletion_may_not_have_been_carried_out(world: World) -> None:
+    """The contact would be there twice."""
+    world.make(people(1, 2))
+    world.sandbox.fail("http_500", methods="deletecontact", retry_after=0)
+    ended = world.ends(_rows(), **AGAIN)
+    assert not ended.green
+    assert world.sandbox.count("addcontactlist") == 0
+    assert world.now() == bag(people(1, 2))
+
+
+def test_who_is_back_although_the_answer_was_lost_is_not_named(world: World) -> None:
+    """The run is red because of somebody else."""
+    world.make(people(1, 2))
+    world.sandbox.fail("drop_after", methods="addcontactlist", count=1)
+    world.sandbox.fail("error", methods="modifycontact", code="SOME_REASON")
+    ended = world.ends([person(1, name=UNSAFE), person(2, name="New")], **AGAIN)
+    assert world.now() == bag([person(1, name=UNSAFE), person(2)])
+    assert ended.message.startswith("The group still differs in 1 contacts")
+
+
 @pytest.mark.parametrize("put_back", [False, True])
 def test_who_is_back_counts_in_what_the_next_read_must_show(world: World, put_back: bool) -> None:
     """Else somebody whom the source does not name could go missing behind the one who was away for a moment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -173,6 +174,15 @@ def test_memory_as_a_storage() -> None:
     assert content(folder / "j.jsonl") == b"1\n2\n"
 
 
+def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_folder(tmp_path / "report")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "report").stat().st_mode) == 0o700
+
+
 # --- S3 --------------------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +239,9 @@ def test_an_upload_that_breaks_off_leaves_the_older_file(s3: S3Server) -> None:
         signal.signal(signal.SIGALRM, before)
     assert s3.read("a/report/backup.jsonl") == b'{"first": 1}\n'
     added(file, b'{"last": 1}\n')
-    assert len(s3.read("a/report/backup.jsonl")) > 100_000_000, "and what was to be kept is kept at the next time"
+    kept = s3.read("a/report/backup.jsonl")
+    assert len(kept) > 100_000_000, "and what was to be kept is kept at the next time"
+    assert kept.endswith(b'"}\n{"last": 1}\n')
 
 
 # --- storages that fail ----------------------------------------------------------------------------------------------
@@ -307,6 +319,16 @@ def test_a_backup_that_fails_stops_the_run_before_anybody_is_touched(world: Worl
     for text in (text_of(ended.error), str(ended.error.__dict__)):
         assert SECRET not in text
         assert not any(phone(n) in text for n in range(30))
+
+
+def test_the_journal_of_a_round_is_on_the_storage_before_the_next_read(world: World, s3: S3Server) -> None:
+    """A worker that is lost while it waits for the group to settle takes no notes along."""
+    world.sandbox.fail("latency", methods="getcontacts", seconds=0.5, after=1)
+    seen: list[bytes] = []
+    look = world.when("getcontacts", lambda: seen.append(s3.read("a/report/journal.jsonl")), 2)
+    world.run(people(*range(10)), report=s3.folder())
+    look.join()
+    assert seen[0].count(b"acked") == 10
 
 
 def test_a_journal_that_fails_ends_the_run_and_the_retry_carries_on(world: World, s3: S3Server) -> None:

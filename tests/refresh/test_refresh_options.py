@@ -54,7 +54,7 @@ ACCEPTED: dict[str, list[tuple[Any, Any]]] = {
 }
 REFUSED: dict[str, list[Any]] = {
     "mode": ["", "None", "Upsert", None, 1, ["upsert"], "delete", True],
-    "key_field": ["", "None", "phone", 1, ["mobile"]],
+    "key_field": ["", "None", "phone", "name", 1, ["mobile"]],
     "column_map": [
         "None", "phone:mobile", ["phone"], {"phone": None}, {1: "mobile"}, {"": "mobile"}, {"phone": " "}, {"a": 1},
     ],

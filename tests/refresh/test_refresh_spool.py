@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refresh_world import World, people, person, phone, shown
+from refresh_world import World, bag, people, person, phone, shown
 
 from airflow_provider_afilnet.api.contact_slices import ContactTable
 from airflow_provider_afilnet.refresh import compare as comparing
@@ -253,6 +253,31 @@ def _nameless() -> set[str]:
         with suppress(OSError):
             links.append(os.readlink(f"/proc/self/fd/{number}"))
     return {link for link in links if link.startswith(tempfile.gettempdir()) and link.endswith("(deleted)")}
+
+
+def test_only_the_first_and_the_last_read_are_kept() -> None:
+    """Each takes as much room on the disk as the group has text."""
+    store = Store()
+    open_files = []
+    for number in range(4):
+        store.begin_read()
+        if number == 0:
+            store.first_group = store.group
+        open_files.append(len(_nameless()))
+    first, second, third, fourth = open_files
+    assert first < second == third == fourth
+    store.close()
+
+
+def test_who_was_there_first_is_known_of_long_groups_too(world: World) -> None:
+    """The second round looks into the first read, of which most is on disk, whom it may delete."""
+    world.make(people(*range(3 * LINES_PER_PAGE)))
+    world.sandbox.fail("http_500", methods="deletecontact", count=6, retry_after=0)
+    staying = people(*range(9, 3 * LINES_PER_PAGE))
+    result = world.run(staying, mode="mirror", settings={"max_connections": 1})
+    assert result.rounds == 2
+    assert shown(result) == {"unchanged": len(staying), "deleted": 9}
+    assert world.now() == bag(staying)
 
 
 @pytest.mark.parametrize("how", ["refused", "written", "lies"])

@@ -43,6 +43,19 @@ def _numbers(record: logging.LogRecord) -> list[int | None]:
     return [None if text is None else int(float(text)) for text in found.groups()]
 
 
+def test_a_line_comes_every_ten_seconds(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other tests make it tell more often, to be done sooner."""
+    caplog.set_level(logging.INFO, logger=module.__name__)
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    progress = Progress("7", Pace(0, StopFlag()))
+    told = []
+    for clock[0] in (109.9, 110.0, 119.9, 120.0, 140.0, 149.9):
+        progress.tick()
+        told.append(len(caplog.records))
+    assert told == [0, 1, 1, 2, 3, 3]
+
+
 def test_it_tells_each_phase_and_not_too_often(world: World, lines: list[logging.LogRecord]) -> None:
     world.make(people(*range(40)))
     world.sandbox.fail("latency", methods="getcontacts", seconds=0.8)

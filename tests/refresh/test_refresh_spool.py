@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -246,29 +241,6 @@ def test_a_stop_is_seen_in_the_middle(what: str) -> None:
     store.close()
 
 
-def _nameless() -> set[str]:
-    """Open temporary files that have no name."""
-    links = []
-    for number in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            links.append(os.readlink(f"/proc/self/fd/{number}"))
-    return {link for link in links if link.startswith(tempfile.gettempdir()) and link.endswith("(deleted)")}
-
-
-def test_only_the_first_and_the_last_read_are_kept() -> None:
-    """Each takes as much room on the disk as the group has text."""
-    store = Store()
-    open_files = []
-    for number in range(4):
-        store.begin_read()
-        if number == 0:
-            store.first_group = store.group
-        open_files.append(len(_nameless()))
-    first, second, third, fourth = open_files
-    assert first < second == third == fourth
-    store.close()
-
-
 def test_who_was_there_first_is_known_of_long_groups_too(world: World) -> None:
     """The second round looks into the first read, of which most is on disk, whom it may delete."""
     world.make(people(*range(3 * LINES_PER_PAGE)))
@@ -278,47 +250,3 @@ def test_who_was_there_first_is_known_of_long_groups_too(world: World) -> None:
     assert result.rounds == 2
     assert shown(result) == {"unchanged": len(staying), "deleted": 9}
     assert world.now() == bag(staying)
-
-
-@pytest.mark.parametrize("how", ["refused", "written", "lies"])
-def test_the_temporary_store_goes_with_the_run(world: World, how: str) -> None:
-    """Also where somebody keeps the error, whose traceback keeps the parts of the run."""
-    before = _nameless()
-    during: set[str] = set()
-    world.make(people(*range(30)))
-    if how == "lies":
-        world.sandbox.fail("capped_read", limit=10, after=1)
-    world.when("getcontacts", lambda: during.update(_nameless()))
-    world.sandbox.fail("latency", methods="getcontacts", seconds=0.2)
-    ended = world.ends(people(*range(20), name="New"), mode="mirror", max_deletes=1 if how == "refused" else 1.0)
-    assert ended.green is (how == "written"), ended
-    assert during - before, "it is on disk"
-    assert not _nameless() - before
-
-
-def test_a_full_temporary_folder_is_told(world: World) -> None:
-    """A limit on the size of files stands for a disk that is full; nothing is written to the group."""
-    world.make()
-    script = (
-        "import resource, sys\n"
-        "from airflow_provider_afilnet.api.settings import ClientSettings\n"
-        "from airflow_provider_afilnet.refresh.engine import Refresh\n"
-        "from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError\n"
-        "from airflow_provider_afilnet.refresh.rows import TableRows\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))\n"
-        "rows = TableRows(('mobile', 'name'), ((f'346{n:08d}', 'x' * 100) for n in range(50_000)))\n"
-        "try:\n"
-        "    Refresh(ClientSettings(*sys.argv[2:5], max_requests_per_second=0), sys.argv[5]).run(rows)\n"
-        "except AfilnetRefreshError as error:\n"
-        "    print(error.retryable, error)\n"
-    )
-    box = world.sandbox
-    # The rows' lines are the first to meet the smaller limit; the tables, where they differ, the larger one.
-    for limit in (1 << 20, 7 << 20):
-        arguments = [str(limit), box.user, box.password, box.url, world.group]
-        ended = subprocess.run(
-            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert ended.stdout.startswith("True The worker's temporary folder "), ended
-        assert "set TMPDIR to a folder with more" in ended.stdout
-        assert box.writes == 0

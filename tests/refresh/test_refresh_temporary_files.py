@@ -20,6 +20,7 @@ from airflow_provider_afilnet.refresh.errors import AfilnetGuardrailError, Afiln
 from airflow_provider_afilnet.refresh.options import RefreshOptions
 from airflow_provider_afilnet.refresh.progress import Progress
 from airflow_provider_afilnet.refresh.rows import TableRows
+from airflow_provider_afilnet.refresh.store import Store
 
 WIDE = 700
 """Rows, each with 10,000 characters: more than SQLite's cache holds."""
@@ -125,6 +126,36 @@ def test_nothing_is_left_open_and_nothing_has_a_name(world: World, folder: Path,
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("how", ["refused", "written", "lies"])
+def test_the_temporary_store_goes_with_the_run(world: World, folder: Path, how: str) -> None:
+    """Also where somebody keeps the error, whose traceback keeps the parts of the run."""
+    before = set(open_files(folder))
+    during: set[str] = set()
+    world.make(people(*range(30)))
+    if how == "lies":
+        world.sandbox.fail("capped_read", limit=10, after=1)
+    world.when("getcontacts", lambda: during.update(open_files(folder)))
+    world.sandbox.fail("latency", methods="getcontacts", seconds=0.2)
+    ended = world.ends(people(*range(20), name="New"), mode="mirror", max_deletes=1 if how == "refused" else 1.0)
+    assert ended.green is (how == "written"), ended
+    assert during - before, "it is on disk"
+    assert not set(open_files(folder)) - before
+
+
+def test_only_the_first_and_the_last_read_are_kept(folder: Path) -> None:
+    """Each takes as much room on the disk as the group has text."""
+    store = Store()
+    numbers = []
+    for number in range(4):
+        store.begin_read()
+        if number == 0:
+            store.first_group = store.group
+        numbers.append(len(open_files(folder)))
+    first, second, third, fourth = numbers
+    assert first < second == third == fourth
+    store.close()
+
+
 @pytest.mark.parametrize("variable", ["SQLITE_TMPDIR", "TMPDIR", None])
 def test_the_folder_that_is_named_is_where_the_file_is(tmp_path: Path, variable: str | None) -> None:
     """Or somebody would make room in the wrong place."""
@@ -146,31 +177,54 @@ def test_the_folder_that_is_named_is_where_the_file_is(tmp_path: Path, variable:
     assert variable is None or named == str(tmp_path)
 
 
-def test_a_folder_that_is_full_when_the_writes_are_read_back(world: World) -> None:
-    """A limit on the size of files stands for the disk: either list fits alone, and not both, as the group has then."""
-    many = 4000
-    wide = {"name": "x" * 200}
-    world.make(people(*range(many), **wide))
+def _within(world: World, limit: int, rows: str, told: str) -> str:
+    """What a refresh prints in a process whose files may not be larger, as on a disk that is full.
+
+    :param limit: bytes of each file.
+    :param rows: an expression of its rows, and ``told``: of what is printed of its ``error``.
+    """
     script = (
         "import resource, sys\n"
         "from airflow_provider_afilnet.api.settings import ClientSettings\n"
         "from airflow_provider_afilnet.refresh.engine import Refresh\n"
         "from airflow_provider_afilnet.refresh.errors import AfilnetRefreshError\n"
         "from airflow_provider_afilnet.refresh.rows import TableRows\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_400_000, 1_400_000))\n"
-        f"rows = TableRows(('mobile', 'name'), ((f'346{{n:08d}}', 'x' * 200) for n in range({many}, {2 * many})))\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        f"rows = TableRows(('mobile', 'name'), {rows})\n"
         "try:\n"
         "    Refresh(ClientSettings(*sys.argv[1:4], max_requests_per_second=0), sys.argv[4]).run(rows)\n"
         "except AfilnetRefreshError as error:\n"
-        "    print(error.retryable, error.result.added, error)\n"
+        f"    print({told})\n"
     )
     box = world.sandbox
-    arguments = [box.user, box.password, box.url, world.group]
-    command = [sys.executable, "-c", script, *arguments]
+    command = [sys.executable, "-c", script, box.user, box.password, box.url, world.group]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.stdout.startswith(f"True {many} The worker's temporary folder "), ended
-    assert box.writes > 0
-    rows = people(*range(many, 2 * many), **wide)
-    result = world.run([{name: row[name] for name in ("mobile", "name")} for row in rows])
+    assert ended.stdout, ended
+    return ended.stdout
+
+
+def test_a_full_temporary_folder_is_told(world: World) -> None:
+    """Nothing is written to the group."""
+    world.make()
+    rows = "((f'346{n:08d}', 'x' * 100) for n in range(50_000))"
+    # The rows' lines are the first to meet the smaller limit; the tables, where they differ, the larger one.
+    for limit in (1 << 20, 7 << 20):
+        said = _within(world, limit, rows, "error.retryable, error")
+        assert said.startswith("True The worker's temporary folder "), said
+        assert "set TMPDIR to a folder with more" in said
+        assert world.sandbox.writes == 0
+
+
+def test_a_folder_that_is_full_when_the_writes_are_read_back(world: World) -> None:
+    """Either list fits alone, and not both, as the group has then."""
+    many = 4000
+    wide = {"name": "x" * 200}
+    world.make(people(*range(many), **wide))
+    rows = f"((f'346{{n:08d}}', 'x' * 200) for n in range({many}, {2 * many}))"
+    said = _within(world, 1_400_000, rows, "error.retryable, error.result.added, error")
+    assert said.startswith(f"True {many} The worker's temporary folder "), said
+    assert world.sandbox.writes > 0
+    wanted = people(*range(many, 2 * many), **wide)
+    result = world.run([{name: row[name] for name in ("mobile", "name")} for row in wanted])
     assert (result.unchanged, result.rounds) == (many, 0), "the next run finds all done"
     assert len(world.stored()) == 2 * many

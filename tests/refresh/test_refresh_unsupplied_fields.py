@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -99,38 +101,34 @@ def test_each_contact_is_compared_with_what_it_was(world: World, fault: str | No
     assert "city: the source does not give it, and it changed with the write" in ended.message
 
 
-@pytest.mark.parametrize("mode", ["upsert", "mirror", "update"])
-def test_a_contact_with_another_id_is_compared_too(world: World, mode: str) -> None:
+@contextmanager
+def _stored_anew(world: World, who: int, name: str) -> Iterator[None]:
     """As a server may do that stores a changed contact as a new one: here without what the source does not give."""
-    world.make(people(1, 2))
-    old = world.ids()[phone(1)]
+    old = world.ids()[phone(who)]
 
     def store_anew() -> None:
         world.sandbox.remove_contacts(world.group, [old])
-        world.sandbox.add_contacts(world.group, [{"mobile": phone(1), "name": "New"}])
+        world.sandbox.add_contacts(world.group, [{"mobile": phone(who), "name": name}])
 
     world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
-    # A second connection waits with the other change, so that this one is not late for the last read.
+    # The other change comes after this one, over the same connection, so that this one is not late for the last read.
     beside = world.when("modifycontact", store_anew, later=0.3)
-    rows = table([{"mobile": phone(n), "name": "New"} for n in (1, 2)], ("mobile", "name"))
-    _damage_is_told(world, rows, mode=mode, settings={"max_connections": 1})
+    yield
     beside.join()
+
+
+@pytest.mark.parametrize("mode", ["upsert", "mirror", "update"])
+def test_a_contact_with_another_id_is_compared_too(world: World, mode: str) -> None:
+    world.make(people(1, 2))
+    with _stored_anew(world, 1, "New"):
+        _damage_is_told(world, _rows("New", 1, 2), mode=mode, settings={"max_connections": 1})
 
 
 def test_a_contact_with_another_id_is_written_once(world: World) -> None:
     """Otherwise each round would write what the last one left, and the fields that were lost would be forgotten."""
     world.make(people(1, 2))
-    old = world.ids()[phone(1)]
-
-    def store_anew() -> None:
-        world.sandbox.remove_contacts(world.group, [old])
-        world.sandbox.add_contacts(world.group, [{"mobile": phone(1), "name": "Cut"}])
-
-    world.sandbox.fail("latency", methods="modifycontact", seconds=0.2)
-    beside = world.when("modifycontact", store_anew, later=0.3)
-    rows = table([{"mobile": phone(n), "name": "New"} for n in (1, 2)], ("mobile", "name"))
-    ended = world.ends(rows, settings={"max_connections": 1})
-    beside.join()
+    with _stored_anew(world, 1, "Cut"):
+        ended = world.ends(_rows("New", 1, 2), settings={"max_connections": 1})
     assert ") name: its value still differs after it was written" in ended.message
     assert ") city: the source does not give it, and it changed with the write" in ended.message
     assert ended.counts is not None

@@ -8,7 +8,6 @@ from typing import Any
 
 from airflow_provider_afilnet.sandbox.dialect import TRUNCATED_LENGTH, Dialect, dialects_of
 
-MODES = ("insert", "update", "upsert", "mirror", "remove")
 WRITING = ("insert", "update", "upsert", "mirror")
 """The modes that store values."""
 

@@ -21,6 +21,7 @@ from airflow_provider_afilnet.sandbox import Sandbox
 
 COLUMNS = ("mobile", "name", "city")
 SETTLE = 0.2
+MODES = ("insert", "update", "upsert", "mirror", "remove")
 COUNTED = ("suppressed", "duplicates", "rejected", "skipped", "unchanged", "added", "updated", "removed", "failed")
 
 
@@ -36,6 +37,18 @@ def person(number: int, **values: str) -> dict[str, str]:
 
 def people(*numbers: int, **values: str) -> list[dict[str, str]]:
     return [person(number, **values) for number in numbers]
+
+
+def forty_people() -> list[dict[str, str]]:
+    """A group to begin with."""
+    return people(*range(40))
+
+
+def forty_changed() -> list[dict[str, Any]]:
+    """Rows for them: ten equal, ten changed, five with a null, five new."""
+    changed = [person(n, name=f"Other {n}") for n in range(10, 20)]
+    nulls: list[dict[str, Any]] = [{**person(n), "city": None} for n in range(20, 25)]
+    return [*people(*range(10)), *changed, *nulls, *people(*range(100, 105))]
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> TableRows:

@@ -9,8 +9,8 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from matrix_dialects import MODES, OTHER_STYLES, Case, cases
-from refresh_world import Ended, World, bag, expected, people, person, phone, shown
+from matrix_dialects import OTHER_STYLES, Case, cases
+from refresh_world import MODES, Ended, World, bag, expected, people, person, phone, shown
 
 from airflow_provider_afilnet.api.client import AfilnetClient
 from airflow_provider_afilnet.sandbox.dialect import Dialect, dialects_of, stored_values
